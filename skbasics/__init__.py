@@ -1,0 +1,43 @@
+"""The machine-learning basics as scikit-learn estimators, trained by one engine on torch.
+
+Importing the package loads nothing: a name is imported when it is first used.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_PACKAGES = {
+    "neural_network": ["MLPClassifier", "MLPRegressor"],
+    "network": ["AbsoluteError", "Huber", "Poisson", "Quantile", "SquaredError"],
+    "optim": [
+        "NAG",
+        "SGD",
+        "Adam",
+        "AdamW",
+        "Adaptive",
+        "Cosine",
+        "ExponentialDecay",
+        "GradientDescent",
+        "InverseScaling",
+        "Momentum",
+        "OneCycle",
+        "RMSprop",
+        "TorchOptimizer",
+    ],
+}
+_HOMES = {name: package for package, names in _PACKAGES.items() for name in names}
+
+__all__ = ["__version__", *_PACKAGES, *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> object:
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,136 @@
+"""The border between the caller's arrays and the tensors inside.
+
+An estimator crosses it once on the way in (`as_tensor`) and once on the way out
+(`Border.as_caller`). Between the two there are only tensors.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from skbasics._sklearn import get_namespace_and_device, move_to
+
+SEED_BOUND = np.iinfo(np.int32).max
+
+
+def as_tensor(
+    array: Any, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Return `array` as a tensor, sharing its memory where that is possible.
+
+    The tensor must not be written to: it may be the user's own array, even a read-only
+    memory map.
+    """
+    if not isinstance(array, torch.Tensor):
+        array = np.ascontiguousarray(as_numpy(array))
+        with warnings.catch_warnings():
+            # torch warns that a read-only array becomes a writeable tensor; we never write.
+            warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
+            array = torch.from_numpy(array)
+    return array.detach().to(device=device, dtype=dtype)
+
+
+def as_numpy(array: Any) -> Any:
+    """Return an array of another namespace as NumPy; anything else as it is.
+
+    Outside ``array_api_dispatch`` scikit-learn sees no namespaces, and this is a no-op.
+    """
+    if isinstance(array, np.ndarray) or not hasattr(array, "__array_namespace__"):
+        if not isinstance(array, torch.Tensor):
+            return array
+        return array.detach().cpu().numpy()
+    return move_to(array, xp=np, device="cpu")
+
+
+@dataclass(frozen=True)
+class Border:
+    """Where a fit's arrays came from, and where its results go back to."""
+
+    xp: Any
+    device: Any
+
+    @classmethod
+    def of(cls, X: Any) -> "Border":
+        """Return the border of X: its array namespace and device, as scikit-learn sees them."""
+        xp, _, device = get_namespace_and_device(X)
+        return cls(xp, device)
+
+    @classmethod
+    def like(cls, array: Any) -> "Border":
+        """Return the border of a fitted attribute, whatever scikit-learn's dispatch says."""
+        if isinstance(array, np.ndarray):
+            return cls(np, None)
+        if isinstance(array, torch.Tensor):
+            return cls(torch, array.device)
+        return cls(array.__array_namespace__(), array.device)
+
+    @property
+    def is_numpy(self) -> bool:
+        """Whether the caller speaks NumPy."""
+        return self.xp is np or "numpy" in self.xp.__name__
+
+    @property
+    def is_torch(self) -> bool:
+        """Whether the caller speaks torch."""
+        return "torch" in self.xp.__name__
+
+    def as_caller(self, tensor: torch.Tensor) -> Any:
+        """Return `tensor` in the caller's namespace, on the caller's device."""
+        if self.is_torch:
+            return tensor.to(self.device)
+        array = tensor.cpu().numpy()
+        return array if self.is_numpy else move_to(array, xp=self.xp, device=self.device)
+
+
+def compute_device(border: Border, device: torch.device | str | None) -> torch.device:
+    """Return the device to compute on: the caller's unless the parameter `device` names one.
+
+    Raises
+    ------
+    ValueError
+        If torch knows no such device or has none at hand.
+    """
+    if device is None:
+        return torch.device(border.device if border.is_torch else "cpu")
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used: {str(error).splitlines()[0]} Use device=None "
+            "(where X is), 'auto' (a GPU if there is one) or 'cpu'."
+        ) from error
+    return chosen
+
+
+def own_random_state(random_state: Any) -> np.random.RandomState:
+    """Return a generator that belongs to one fit alone.
+
+    An int seeds it as scikit-learn would. Anything else (None meaning NumPy's global
+    generator) is drawn from once, for a seed, and then left alone.
+    """
+    if isinstance(random_state, (int, np.integer)):
+        return check_random_state(int(random_state))
+    seed = check_random_state(random_state).randint(SEED_BOUND)
+    return np.random.RandomState(seed)
+
+
+def column(values: list, like: torch.Tensor) -> float | torch.Tensor:
+    """Return K numbers as one number if they agree, else as a ``(K, 1)`` column."""
+    if all(value == values[0] for value in values):
+        return values[0]
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
+
+
+def add_scaled_(target: torch.Tensor, source: torch.Tensor, scale: float | torch.Tensor) -> None:
+    """Add ``scale * source`` to `target` in place; `scale` is a number or a column."""
+    if isinstance(scale, torch.Tensor):
+        target.addcmul_(source, scale)
+    else:
+        target.add_(source, alpha=scale)

@@ -1,0 +1,492 @@
+"""What every estimator that trains a network shares: training, continuation, prediction."""
+
+import copy
+import functools
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.model_selection import train_test_split
+from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
+from skbasics._callbacks import FitTasks
+from skbasics._data import Checked, as_rows, as_weights, check_data, floating_dtype, select
+from skbasics._options import EngineParameters
+from skbasics._run import HISTORY, Run, Stopping, Validation, own_copy
+from skbasics._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    Options,
+    StrOptions,
+    check_same_namespace,
+    fit_context,
+    validate_data,
+    with_callbacks,
+)
+from skbasics._training import Batches, Rows
+from skbasics.network import ACTIVATIONS, Architecture, Loss, Network, feed_forward, glorot_uniform
+from skbasics.optim import OPTIMIZERS, Optimizer, resolve_optimizer
+
+PREDICTION_ROWS = 4096
+"""Rows that prediction puts through the network at a time: enough to fill the cores, few
+enough that the activations stay in the cache and wide sparse data in memory."""
+
+LEARNED = ("_theta", "_statistics", "_training", "_history", "_shape", "_multilabel")
+"""The private attributes of a fitted estimator: what it predicts with and how it goes on."""
+
+
+def training_method(method: Callable) -> Callable:
+    """Decorate `fit` and `partial_fit`: parameters checked, callbacks torn down, no trace left.
+
+    If the method fails or is interrupted, the estimator is as it was before.
+    """
+    inner = with_callbacks(fit_context(prefer_skip_nested_validation=True)(method))
+
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = vars(self).copy()
+        try:
+            return inner(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return guarded
+
+
+class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
+    """An estimator whose model is a network.
+
+    A subclass says how its targets become numbers (`_encode`), which loss they call for
+    (`_loss`) and how a held-out part is scored by default (`_default_score`).
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS)), callable],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "batch_norm": ["boolean"],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "warm_start": ["boolean"],
+        "device": [str, torch.device, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # What a subclass says.
+
+    _y_numeric: ClassVar[bool] = True
+
+    @abstractmethod
+    def _encode(self, y: Any, *, learn: bool, classes: Any = None) -> np.ndarray:
+        """Return y as numbers ``(n, n_targets)``; learn the coding, where `learn`, from it."""
+
+    @abstractmethod
+    def _loss(self) -> Loss:
+        """Return the loss to minimise."""
+
+    @abstractmethod
+    def _default_score(self, Z: Tensor, rows: Rows, weights: Tensor | None) -> float:
+        """Score logits ``(n, n_outputs)`` against encoded targets, higher is better."""
+
+    def _stratify(self, target: np.ndarray) -> np.ndarray | None:
+        """Return the labels by which the validation split is stratified, if any."""
+        return None
+
+    def _fit_weights(self, data: Checked) -> np.ndarray | None:
+        """Return the weights of training: the sample weights, and what a subclass adds."""
+        return data.weights
+
+    # Training.
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        held_out: tuple[Any, Any, Any] = (None, None, None),
+        stream: bool = False,
+        classes: Any = None,
+    ) -> Self:
+        """Train on the data: one pass of a stream, or until the stopping rule says so."""
+        first = not (hasattr(self, "_theta") and (stream or self.warm_start))
+        if first:
+            self._forget()
+        past = own_copy(getattr(self, "_training", {}), stream)
+        data = self._check(X, y, sample_weight, reset=first)
+        target = self._encode(data.y, learn=first, classes=classes)
+        if "random_state" not in past:
+            past["random_state"] = own_random_state(self.random_state)
+        network = self._start_network(data, past, first)
+        rows = as_rows(data.X, target, network.theta.device, network.theta.dtype)
+        self._loss().check_target(rows.y)
+        train, validation = self._hold_out(data, rows, held_out, past, stream)
+        run = Run(
+            type(self).__name__,
+            network,
+            self._loss(),
+            self._optimizer(),
+            self.alpha,
+            self._batches(rows, train, self._fit_weights(data), past, stream),
+            self._stopping(stream),
+            validation,
+            past,
+            verbose=self.verbose,
+        )
+        if getattr(self, "_skl_callbacks", None) and not stream:
+            self._train_with_callbacks(run, (X, y, sample_weight), data.border)
+        else:
+            self._keep(run.train(), data.border)
+        return self
+
+    def _train_with_callbacks(self, run: Run, data: tuple[Any, Any, Any], border: Border) -> None:
+        run.observer = FitTasks(
+            self, data, self.max_iter, lambda now: self._learned(now.copied(), border)
+        )
+        self._keep(run.train(), border)
+        run.observer.end()
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit learned."""
+        for name in list(vars(self)):
+            if name in LEARNED or (name.endswith("_") and not name.startswith("_")):
+                delattr(self, name)
+
+    def _check(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Checked:
+        return check_data(self, X, y, sample_weight, reset=reset, y_numeric=self._y_numeric)
+
+    def _optimizer(self) -> Optimizer:
+        optimizer = resolve_optimizer(self.optimizer)
+        optimizer.validate()
+        return optimizer
+
+    def _start_network(self, data: Checked, past: dict[str, Any], first: bool) -> Network:
+        """Return the network to train: a new one, or a copy of what was learned before."""
+        structure = self._structure(data.X.shape[1])
+        architecture = self._architecture(structure, dropout=self._dropout())
+        device = compute_device(data.border, self.device)
+        if first:
+            factor = 2.0 if self.activation == "logistic" else 6.0
+            theta = torch.from_numpy(glorot_uniform(architecture, past["random_state"], factor))
+            statistics = architecture.initial(theta, 1)[1]
+            dtype = floating_dtype(data.X)
+        else:
+            self._check_same_structure(structure)
+            theta, statistics = past.get("last", (self._theta, self._statistics))
+            dtype = floating_dtype(self._theta)
+        self._shape = structure
+        place = {"device": device, "dtype": dtype}
+        rows = [as_tensor(row, **place).clone().view(1, -1) for row in (theta, statistics)]
+        return Network(architecture, *rows)
+
+    def _structure(self, n_features: int) -> dict[str, Any]:
+        """Return what decides the shapes and the function of the network."""
+        return {
+            "n_features": n_features,
+            "hidden_layer_sizes": self._hidden_layer_sizes(),
+            "n_outputs": self.n_outputs_,
+            "activation": self.activation,
+            "batch_norm": self.batch_norm,
+        }
+
+    def _hidden_layer_sizes(self) -> tuple[int, ...]:
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
+        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+            raise ValueError(
+                "hidden_layer_sizes must be whole numbers > 0, one for each hidden layer, got "
+                f"{self.hidden_layer_sizes!r}. Use () for a model without hidden layers."
+            )
+        return tuple(int(size) for size in sizes)
+
+    def _dropout(self) -> list[list[float]]:
+        """Return the drop probability of each hidden layer, for a stack of one."""
+        n_layers = len(self._hidden_layer_sizes())
+        given = [self.dropout] * n_layers if isinstance(self.dropout, Real) else list(self.dropout)
+        if len(given) != n_layers or not all(isinstance(p, Real) and 0 <= p < 1 for p in given):
+            raise ValueError(
+                f"dropout must be a probability in [0, 1), or one for each of the {n_layers} "
+                f"hidden layers, got {self.dropout!r}."
+            )
+        return [[float(p)] for p in given]
+
+    @staticmethod
+    def _architecture(structure: dict[str, Any], dropout: Any = ()) -> Architecture:
+        sizes = [structure[name] for name in ("n_features", "hidden_layer_sizes", "n_outputs")]
+        rest = {name: structure[name] for name in ("activation", "batch_norm")}
+        return feed_forward(*sizes, **rest, dropout=dropout)
+
+    def _check_same_structure(self, structure: dict[str, Any]) -> None:
+        for name, value in structure.items():
+            if value != self._shape[name]:
+                raise ValueError(
+                    f"{name} was {self._shape[name]!r} in the fit that this one continues, and "
+                    f"is now {value!r}. Set it back, or start afresh (warm_start=False and fit)."
+                )
+
+    def _hold_out(
+        self,
+        data: Checked,
+        rows: Rows,
+        held_out: tuple[Any, Any, Any],
+        past: dict[str, Any],
+        stream: bool,
+    ) -> tuple[np.ndarray | None, Validation | None]:
+        """Return the rows to train on (None: all), and what to validate on."""
+        X_val, y_val, weights_val = held_out
+        if (X_val is None) != (y_val is None):
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"fit was given {given} without {missing}; pass both or neither.")
+        if X_val is not None:
+            data = self._check(X_val, y_val, weights_val, reset=False)
+            target = self._encode(data.y, learn=False)
+            rows = as_rows(data.X, target, rows.y.device, floating_dtype(rows.X))
+            return None, self._validation(data, rows)
+        if stream or not self.early_stopping:
+            return None, None
+        train, test = self._split(rows, past)
+        weights = None if data.weights is None else data.weights[test]
+        held = Checked(select(data.X, test), data.y[test], weights, data.border)
+        return train, self._validation(held, Rows(select(rows.X, test), rows.y[test]))
+
+    def _split(self, rows: Rows, past: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Split row numbers, in every continuation of a fit as in its first call."""
+        if "split_state" in past:
+            random_state = np.random.RandomState()
+            random_state.set_state(past["split_state"])
+        else:
+            random_state = past["random_state"]
+            past["split_state"] = random_state.get_state(legacy=True)
+        train, test = train_test_split(
+            np.arange(len(rows)),
+            test_size=self.validation_fraction,
+            random_state=random_state,
+            stratify=self._stratify(rows.y.cpu().numpy()),
+        )
+        if len(test) < 2:
+            raise ValueError(
+                f"The validation set is too small: {len(test)} of {len(rows)} rows at "
+                f"validation_fraction={self.validation_fraction:g}, and two are needed. Raise "
+                "validation_fraction, or pass X_val and y_val to fit."
+            )
+        return train, test
+
+    def _validation(self, data: Checked, rows: Rows) -> Validation:
+        weights = as_weights(data.weights, rows)
+        if self.scoring is None:
+            return Validation(rows, weights, lambda Z, run: self._default_score(Z, rows, weights))
+        scorer = check_scoring(self, self.scoring)
+        options = {} if data.weights is None else {"sample_weight": data.weights}
+
+        def score(Z: Tensor, run: Run) -> float:
+            return float(scorer(self._snapshot(run, data.border), data.X, data.y, **options))
+
+        return Validation(rows, weights, score)
+
+    def _snapshot(self, run: Run, border: Border) -> Self:
+        """Return a copy of the estimator that predicts with the run's present parameters."""
+        snapshot = copy.copy(self)
+        vars(snapshot).update(self._learned((run.network.theta, run.network.statistics), border))
+        vars(snapshot).pop("feature_names_in_", None)  # it is given arrays, not data frames
+        return snapshot
+
+    def _batches(
+        self,
+        rows: Rows,
+        train: np.ndarray | None,
+        weights: np.ndarray | None,
+        past: dict[str, Any],
+        stream: bool,
+    ) -> Batches:
+        if weights is not None and not weights.all():
+            train = np.flatnonzero(weights) if train is None else train[weights[train] > 0]
+        n_rows = len(rows) if train is None else len(train)
+        return Batches(
+            rows,
+            None if train is None else [torch.from_numpy(train).to(rows.y.device)],
+            as_weights(weights, rows),
+            [self._batch_size(n_rows, stream)],
+            shuffle=self.shuffle,
+            random_states=[past["random_state"]],
+            min_batch_size=2 if self.batch_norm else 1,
+        )
+
+    def _batch_size(self, n_rows: int, stream: bool) -> int:
+        if self.batch_size == "auto":
+            return n_rows if self._optimizer().full_batch else min(200, n_rows)
+        if self.batch_norm and self.batch_size == 1:
+            raise ValueError(
+                "batch_norm=True needs batches of two rows or more, got batch_size=1: a single "
+                "row has no variance. Raise batch_size or set batch_norm=False."
+            )
+        if self.batch_size > n_rows and not stream:
+            warnings.warn(
+                f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on; "
+                f"every epoch is one batch of {n_rows}.",
+                stacklevel=2,
+            )
+        return min(self.batch_size, n_rows)
+
+    def _stopping(self, stream: bool) -> Stopping:
+        return Stopping(
+            1 if stream else self.max_iter,
+            self.tol,
+            self.n_iter_no_change,
+            self.early_stopping,
+            stream,
+        )
+
+    def _keep(self, run: Run, border: Border) -> None:
+        """Set the fitted attributes, all at once."""
+        vars(self).update(self._learned(run.kept(), border))
+        self._training = run.export(border.as_caller)
+        history = vars(self).setdefault("_history", {name: [] for name in HISTORY})
+        for name, values in run.history.items():
+            history[name].extend(values)
+        self.loss_curve_, self.loss_ = history["loss"], history["loss"][-1]
+        self.n_iter_ = run.n_iter
+        self.t_ = getattr(self, "t_", 0) + run.n_iter * run.n_rows
+        self.n_layers_ = len(self._shape["hidden_layer_sizes"]) + 2
+        scored = run.stopping.watched == "score"
+        self.validation_scores_ = history["validation_score"] if scored else None
+        self.best_validation_score_ = -run.patience.best if scored else None
+        self.best_loss_ = None if scored else run.patience.best
+        if run.stopping.stream:
+            self.should_stop_ = run.stalled
+
+    def _learned(self, parameters: tuple[Tensor, Tensor], border: Border) -> dict[str, Any]:
+        """Return the attributes that prediction needs."""
+        theta, statistics = parameters
+        return {
+            "_theta": border.as_caller(theta[0]),
+            "_statistics": border.as_caller(statistics[0]),
+            "out_activation_": self._loss().out_activation,
+        }
+
+    # Prediction.
+
+    def _outputs(self, X: Any, method: str, n_layers: int | None = None) -> tuple[Tensor, Border]:
+        """Return the logits of X, or what the first `n_layers` layers compute."""
+        check_is_fitted(self)
+        check_same_namespace(X, self, attribute="_theta", method=method)
+        border = Border.of(X)
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[border.xp.float64, border.xp.float32],
+            reset=False,
+        )
+        return self._forward(X, compute_device(border, self.device), n_layers), border
+
+    @torch.no_grad()
+    def _forward(self, X: Any, device: torch.device, n_layers: int | None) -> Tensor:
+        architecture = self._architecture(self._shape)
+        theta = as_tensor(self._theta, device=device)[None]
+        statistics = as_tensor(self._statistics, device=device)[None]
+        rows = as_rows(X, np.empty((X.shape[0], 0)), device, theta.dtype)
+        blocks = [
+            architecture.apply(theta, statistics, rows.dense(block)[None], n_layers=n_layers)[0]
+            for block in gen_batches(len(rows), PREDICTION_ROWS)
+        ]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+
+    def hidden_features(self, X: Any, layer: int = -1) -> Any:
+        """Return the activations of a hidden layer: the network's own features of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input.
+        layer : int, default=-1
+            The hidden layer, counted from 0, or from the last with negative numbers.
+
+        Returns
+        -------
+        features : array of shape (n_samples, hidden_layer_sizes[layer])
+
+        Raises
+        ------
+        ValueError
+            If there is no such hidden layer.
+        """
+        check_is_fitted(self)
+        n_hidden = self.n_layers_ - 2
+        if not -n_hidden <= layer < n_hidden:
+            raise ValueError(
+                f"layer={layer} is not a hidden layer: this network has {n_hidden} of them, "
+                f"so layer must lie between {-n_hidden} and {n_hidden - 1}."
+            )
+        layers_each = 3 if self._shape["batch_norm"] else 2
+        features, border = self._outputs(
+            X, "hidden_features", n_layers=layers_each * (layer % n_hidden + 1)
+        )
+        return border.as_caller(features)
+
+    def to_torch(self) -> nn.Module:
+        """Return the network as a plain ``nn.Module``, in eval mode, ending at the logits.
+
+        The module owns a copy of the parameters, in the dtype of the fit.
+
+        Returns
+        -------
+        module : torch.nn.Sequential
+        """
+        check_is_fitted(self)
+        architecture = self._architecture(self._shape, dropout=self._dropout())
+        rows = as_tensor(self._theta)[None], as_tensor(self._statistics)[None]
+        return architecture.to_module(*rows)
+
+    @property
+    def coefs_(self) -> list[Any]:
+        """Weight matrices ``(fan_in, fan_out)``, one a layer; views of the parameters."""
+        return self._parameters("coef")
+
+    @property
+    def intercepts_(self) -> list[Any]:
+        """Bias vectors ``(fan_out,)``, one a layer; views of the parameters."""
+        return self._parameters("intercept")
+
+    def _parameters(self, name: str) -> list[Any]:
+        border, theta = Border.like(self._theta), as_tensor(self._theta)[None]
+        slots = [slot for slot in self._architecture(self._shape).slots if slot.name == name]
+        views = [slot.view(theta)[0] for slot in slots]
+        return [border.as_caller(v.view(-1) if name == "intercept" else v) for v in views]
+
+    @property
+    def history_(self) -> dict[str, Any]:
+        """What was recorded of each epoch: equally long arrays by name.
+
+        ``loss`` (penalty included), ``learning_rate``, ``gradient_norm`` (of the epoch's last
+        step), ``seconds``, and where there was a validation set ``validation_loss`` and
+        ``validation_score``, nan for the epochs without one.
+        """
+        arrays = {name: np.asarray(values) for name, values in self._history.items()}
+        return {name: values for name, values in arrays.items() if not np.isnan(values).all()}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.array_api_support = True
+        return tags

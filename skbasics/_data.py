@@ -1,0 +1,97 @@
+"""From the user's X, y and weights to tensors on a device."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils import column_or_1d
+from torch import Tensor
+
+from skbasics._arrays import Border, as_numpy, as_tensor
+from skbasics._sklearn import check_sample_weight, validate_data
+from skbasics._training import Rows
+
+
+@dataclass
+class Checked:
+    """Data that scikit-learn's validation has passed, rows of weight zero left out.
+
+    Attributes
+    ----------
+    X : array of the caller's namespace, or sparse matrix, of shape (n_samples, n_features)
+    y : ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_outputs)
+        As the user wrote it: labels are not encoded.
+    weights : ndarray of shape (n_samples,) or None
+        None where every row counts once.
+    border : Border
+        Where X came from.
+    """
+
+    X: Any
+    y: Any
+    weights: np.ndarray | None
+    border: Border
+
+
+def check_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool, y_numeric: bool
+) -> Checked:
+    """Validate as scikit-learn does, and drop what weighs nothing.
+
+    Raises
+    ------
+    ValueError
+        In scikit-learn's words, for what its validation refuses.
+    """
+    border = Border.of(X)
+    X, y = validate_data(
+        estimator,
+        X,
+        as_numpy(y),
+        accept_sparse="csr",
+        dtype=[border.xp.float64, border.xp.float32],
+        multi_output=True,
+        y_numeric=y_numeric,
+        reset=reset,
+    )
+    if y.ndim == 2 and y.shape[1] == 1 and not sp.issparse(y):
+        y = column_or_1d(y, warn=True)
+    if sample_weight is None:
+        return Checked(X, y, None, border)
+    weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    weights = as_numpy(weights).astype(np.float64, copy=False)
+    counted = weights > 0
+    if not counted.all():
+        X, y, weights = select(X, counted), y[counted], weights[counted]
+    return Checked(X, y, None if (weights == 1).all() else weights, border)
+
+
+def select(X: Any, rows: np.ndarray) -> Any:
+    """Return the rows of an array (of any namespace) or sparse matrix, by mask or number."""
+    if sp.issparse(X) or isinstance(X, np.ndarray):
+        return X[rows]
+    return as_tensor(X)[torch.from_numpy(rows)]
+
+
+def as_rows(X: Any, target: np.ndarray, device: torch.device, dtype: torch.dtype) -> Rows:
+    """Return validated data as rows on the device; class numbers stay integers."""
+    y = as_tensor(target, device=device)
+    y = y.to(dtype) if y.is_floating_point() else y
+    if sp.issparse(X):
+        return Rows(X.astype(str(dtype).removeprefix("torch."), copy=False), y)
+    return Rows(as_tensor(X, device=device, dtype=dtype).contiguous(), y)
+
+
+def floating_dtype(X: Any) -> torch.dtype:
+    """Return the torch dtype of a validated array or sparse matrix."""
+    return getattr(torch, str(X.dtype).rpartition(".")[2])
+
+
+def as_weights(weights: np.ndarray | None, rows: Rows) -> Tensor | None:
+    """Return weights beside the rows, in a floating dtype; None if every row counts once."""
+    if weights is None or (weights == 1).all():
+        return None
+    dtype = floating_dtype(rows.X)
+    return torch.as_tensor(weights, dtype=dtype, device=rows.y.device)

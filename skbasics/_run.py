@@ -1,0 +1,289 @@
+"""One call of `fit` or `partial_fit`: from validated data to what the estimator keeps.
+
+A `Run` owns everything that changes while an estimator trains, so that the estimator itself
+is touched once, at the end.
+"""
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from skbasics._arrays import as_tensor
+from skbasics._training import Batch, Batches, Patience, Rows, epochs
+from skbasics.network import Loss, Network, NetworkObjective
+from skbasics.optim import Optimizer
+
+HISTORY = (
+    "loss",
+    "validation_loss",
+    "validation_score",
+    "learning_rate",
+    "gradient_norm",
+    "seconds",
+)
+
+
+@dataclass
+class Validation:
+    """Rows held out of training, and how to score the network on them.
+
+    Attributes
+    ----------
+    rows : Rows
+    weights : Tensor of shape (n_rows,) or None
+    score : callable
+        Maps the logits ``(n_rows, n_outputs)`` and the run to a number, higher is better.
+    """
+
+    rows: Rows
+    weights: Tensor | None
+    score: Callable[[Tensor, "Run"], float]
+
+    def batch(self) -> Batch:
+        """Return all rows as one batch of a stack of one."""
+        X, y = self.rows.all(1)
+        if self.weights is None:
+            return Batch(X, y, None, float(len(self.rows)))
+        return Batch(X, y, self.weights[None, :, None], self.weights.sum()[None, None])
+
+
+@dataclass
+class Stopping:
+    """When a run ends, as the estimator's parameters say.
+
+    Attributes
+    ----------
+    max_iter : int
+    tol, n_iter_no_change : float
+        Patience: epochs without an improvement of `tol`.
+    early_stopping : bool
+        Whether the validation score decides and the best epoch is restored.
+    stream : bool
+        Whether this is one pass of a stream, which ends by itself.
+    """
+
+    max_iter: int
+    tol: float
+    n_iter_no_change: float
+    early_stopping: bool
+    stream: bool
+
+    @property
+    def watched(self) -> str:
+        """What patience looks at."""
+        return "score" if self.early_stopping and not self.stream else "loss"
+
+
+@dataclass
+class Run:
+    """The training of one network.
+
+    Attributes
+    ----------
+    name : str
+        The estimator's class, for messages.
+    network, loss, optimizer
+        What is trained, on what, and how.
+    alpha : float
+    batches : Batches
+    stopping : Stopping
+    validation : Validation or None
+    past : dict
+        What an earlier run exported, to be taken up; empty for a fresh start.
+    observer : object or None
+        Its ``begin_epoch()`` and ``end_epoch(run)`` are called; the latter may stop the run.
+    """
+
+    name: str
+    network: Network
+    loss: Loss
+    optimizer: Optimizer
+    alpha: float
+    batches: Batches
+    stopping: Stopping
+    validation: Validation | None
+    past: dict[str, Any]
+    verbose: bool | int = False
+    observer: Any = None
+    history: dict[str, list[float]] = field(default_factory=lambda: {key: [] for key in HISTORY})
+    n_iter: int = 0
+    stalled: bool = False
+
+    def __post_init__(self) -> None:
+        self.objective = NetworkObjective(self.network, self.loss, self.alpha)
+        self.state = self._start()
+        self.patience = self._start_patience()
+        self.best = None
+        if "best" in self.past:
+            like = self.network.theta
+            best = [as_tensor(part, device=like.device) for part in self.past["best"]]
+            self.best = tuple(best)
+
+    def train(self) -> "Run":
+        """Run to the end and leave the network as it should be kept."""
+        for loss in self._watched_epochs():
+            self._check_finite(loss)
+            self._record(loss)
+            self._progress.set_postfix(loss=f"{loss:.4g}", refresh=False)
+            self._progress.update()
+            asked_to_stop = self.observer is not None and self.observer.end_epoch(self)
+            if self._stalls() or asked_to_stop or self.stopping.stream:
+                break
+        else:
+            self._warn_not_converged()
+        if not torch.isfinite(self.network.theta).all():
+            raise ValueError(self._divergence("the weights were not finite"))
+        return self
+
+    def kept(self) -> tuple[Tensor, Tensor]:
+        """Return theta and the running statistics that the estimator predicts with."""
+        if self.best is not None and self.stopping.watched == "score":
+            return self.best
+        return self.network.theta, self.network.statistics
+
+    def copied(self) -> tuple[Tensor, Tensor]:
+        """Return a copy of theta and the statistics as they are now."""
+        return self.network.theta.clone(), self.network.statistics.clone()
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows in an epoch."""
+        return len(self.batches.orders[0])
+
+    def export(self, as_caller: Callable[[Tensor], Any]) -> dict[str, Any]:
+        """Return what a later run needs in order to go on as if this one had not ended.
+
+        Parameters
+        ----------
+        as_caller : callable
+            Turns a tensor into an array to keep.
+        """
+        exported = {
+            "optimizer": type(self.optimizer).__name__,
+            "state": self.state.export(),
+            "patience": self.patience.export() | {"watched": self.stopping.watched},
+            "random_state": self.batches.random_states[0],
+        }
+        if self.best is not None:
+            exported |= {"last": (self.network.theta, self.network.statistics), "best": self.best}
+        if "split_state" in self.past:
+            exported["split_state"] = self.past["split_state"]
+        return _map_tensors(as_caller, exported)
+
+    def _start(self) -> Any:
+        steps_before = self.past.get("state", {}).get("steps", [0])[0]
+        n_steps = None
+        if not self.stopping.stream:
+            n_steps = [int(steps_before) + self.stopping.max_iter * self.batches.n_batches[0]]
+        state = self.optimizer.start(self.objective, n_steps=n_steps)
+        if self.past.get("optimizer") == type(self.optimizer).__name__:
+            state.resume(self.past["state"])
+        return state
+
+    def _start_patience(self) -> Patience:
+        limit = self.state.patience(0) or self.stopping.n_iter_no_change
+        patience = Patience(self.stopping.tol, limit)
+        past = self.past.get("patience", {})
+        if past.get("watched") == self.stopping.watched:
+            patience.best = past["best"]
+            # A run that was stopped and is started again gets its patience back.
+            patience.count = 0 if past["count"] > past["n_iter_no_change"] else past["count"]
+        return patience
+
+    def _watched_epochs(self) -> Iterator[float]:
+        """Yield the loss of each epoch up to max_iter, with the clock and the bar running."""
+        trained = epochs(self.objective, self.optimizer, self.state, self.batches, np.ones(1, bool))
+        with tqdm(total=self.stopping.max_iter, desc=self.name, disable=not self.verbose) as bar:
+            self._progress = bar
+            for _ in range(self.stopping.max_iter):
+                if self.observer is not None:
+                    self.observer.begin_epoch()
+                self.history["learning_rate"].append(self.state.current_rates()[0])
+                start = time.perf_counter()
+                (loss,) = next(trained)
+                self.history["seconds"].append(time.perf_counter() - start)
+                self.n_iter += 1
+                yield loss
+
+    def _record(self, loss: float) -> None:
+        validation_loss, score = self._validate()
+        self.history["loss"].append(loss)
+        self.history["validation_loss"].append(validation_loss)
+        self.history["validation_score"].append(score)
+        self.history["gradient_norm"].append(float(self.network.gradient.norm()))
+        improved = self.patience.update(-score if self.stopping.watched == "score" else loss)
+        if improved and self.stopping.watched == "score":
+            self.best = self.copied()
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float, float]:
+        if self.validation is None:
+            return math.nan, math.nan
+        batch = self.validation.batch()
+        Z = self.network.predict(batch.X)
+        loss = float(self.objective.loss_of(Z, batch))
+        return loss, self.validation.score(Z[0], self)
+
+    def _stalls(self) -> bool:
+        """Whether patience is at its end and the learning rate cannot be lowered either."""
+        self.stalled = self.patience.exhausted
+        if self.stalled and self.state.cut(0):
+            self.patience.count = 0
+            self.stalled = False
+        return self.stalled
+
+    def _check_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise ValueError(self._divergence(f"the loss was {loss}"))
+
+    def _divergence(self, what: str) -> str:
+        rate = self.history["learning_rate"][-1]
+        return (
+            f"{self.name} diverged: {what} in epoch {self.n_iter}, at learning_rate={rate:g}. "
+            f"Try a lower rate (optimizer__learning_rate={rate / 10:g}), features of unit "
+            "scale (StandardScaler before it), or a clipped gradient "
+            "(optimizer__max_gradient_norm=1.0)."
+        )
+
+    def _warn_not_converged(self) -> None:
+        warnings.warn(
+            f"{self.name} reached max_iter={self.stopping.max_iter} epochs before the "
+            f"{'validation score' if self.stopping.watched == 'score' else 'training loss'} had "
+            f"settled (no gain of tol={self.stopping.tol:g} in {self.patience.n_iter_no_change} "
+            "epochs). Raise max_iter, or tol if the fit is good enough.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+
+def own_copy(past: dict[str, Any], stream: bool) -> dict[str, Any]:
+    """Return an exported run that may be taken up without changing the original.
+
+    A stream goes on from the parameters the estimator predicts with; a warm start from those
+    of the last epoch, which under early stopping are others.
+    """
+    dropped = ("last", "best") if stream else ()
+    own = {name: value for name, value in past.items() if name not in dropped}
+    if "random_state" in own:
+        own["random_state"] = copy.deepcopy(own["random_state"])
+    return own
+
+
+def _map_tensors(function: Callable[[Tensor], Any], tree: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, dict):
+        return {key: _map_tensors(function, value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(_map_tensors(function, value) for value in tree)
+    return tree

@@ -1,0 +1,51 @@
+"""The only door to scikit-learn's private helpers.
+
+What scikit-learn may rename between releases is imported here and nowhere else, so that a
+rename costs one line.
+"""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._array_api import (
+    check_same_namespace,
+    get_namespace,
+    get_namespace_and_device,
+    move_to,
+)
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import validate_data
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # the callback protocol is experimental and may move
+
+    class CallbackSupportMixin:
+        """Stand-in for a scikit-learn without callbacks: there are none to call."""
+
+    def with_callbacks(method):
+        """Return `method` as it is."""
+        return method
+
+
+__all__ = [
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "Options",
+    "StrOptions",
+    "check_same_namespace",
+    "check_sample_weight",
+    "fit_context",
+    "get_namespace",
+    "get_namespace_and_device",
+    "move_to",
+    "validate_data",
+    "validate_parameter_constraints",
+    "with_callbacks",
+]

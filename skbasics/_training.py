@@ -1,0 +1,257 @@
+"""The loop: rows into batches, batches into epochs, and when to stop.
+
+Nothing here knows an update rule or an estimator. `epochs` is a generator: each ``next`` is
+one pass over the data, and between two passes the caller records, validates, stops.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils import gen_batches
+from torch import Tensor
+
+
+class Rows:
+    """The rows of X and y, by number; sparse X becomes dense a batch at a time."""
+
+    def __init__(self, X: Any, y: Tensor) -> None:
+        self.X, self.y = X, y
+
+    def __len__(self) -> int:
+        return self.y.shape[0]
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows of an index ``(K, batch)`` as ``(K, batch, width)`` tensors."""
+        flat = index.reshape(-1)
+        X, y = self._take_X(flat), self.y.index_select(0, flat)
+        return X.view(*index.shape, -1), y.view(*index.shape, -1)
+
+    def all(self, n_replicas: int) -> tuple[Tensor, Tensor]:
+        """Return all rows, the same for every replica, without a copy where X is dense."""
+        X = self.dense() if sp.issparse(self.X) else self.X
+        return X.expand(n_replicas, *X.shape), self.y.expand(n_replicas, *self.y.shape)
+
+    def dense(self, rows: slice = slice(None)) -> Tensor:
+        """Return a run of rows of X as a tensor."""
+        return dense_rows(self.X, rows, self.y.device)
+
+    def _take_X(self, index: Tensor) -> Tensor:
+        if sp.issparse(self.X):
+            return dense_rows(self.X, index.cpu().numpy(), self.y.device)
+        return self.X.index_select(0, index)
+
+
+def dense_rows(X: Any, rows: Any, device: torch.device) -> Tensor:
+    """Return the chosen rows of a tensor or a sparse matrix as a dense tensor."""
+    if sp.issparse(X):
+        return torch.from_numpy(X[rows].toarray()).to(device)
+    return X[rows]
+
+
+@dataclass
+class Batch:
+    """What one step sees.
+
+    Attributes
+    ----------
+    X : Tensor of shape (K, batch, n_features)
+    y : Tensor of shape (K, batch, n_targets)
+    weights : Tensor of shape (K, batch, 1) or None
+        None where every row counts once.
+    totals : float or Tensor of shape (K, 1)
+        The sum of the weights; one for a replica without rows.
+    sizes : list of int or None
+        Rows of each replica, where they differ; the rest of its batch is padding.
+    active : list of int or None
+        The replicas that have rows in this batch; None means all.
+    """
+
+    X: Tensor
+    y: Tensor
+    weights: Tensor | None
+    totals: float | Tensor
+    sizes: list[int] | None = None
+    active: list[int] | None = None
+
+
+class Batches:
+    """The batches of one epoch after another, for K replicas side by side.
+
+    Parameters
+    ----------
+    rows : Rows
+        The data that all replicas share.
+    subsets : list of K Tensors or None
+        The row numbers each replica trains on, repeats allowed; None means every row.
+    weights : Tensor of shape (n_rows,) or None
+        Weights of the shared rows.
+    batch_sizes : list of K ints
+    shuffle : bool
+    random_states : list of K RandomState
+        Replica k is shuffled by its own; the order of an epoch permutes that of the last one,
+        as in scikit-learn.
+    min_batch_size : int
+        A last batch with fewer rows joins the one before it (batch normalisation needs two).
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        subsets: list[Tensor] | None,
+        weights: Tensor | None,
+        batch_sizes: Sequence[int],
+        *,
+        shuffle: bool,
+        random_states: Sequence[np.random.RandomState],
+        min_batch_size: int = 1,
+    ) -> None:
+        self.rows, self.subsets, self.weights = rows, subsets, weights
+        self.shuffle, self.random_states = shuffle, random_states
+        counts = [len(rows)] * len(batch_sizes) if subsets is None else [len(s) for s in subsets]
+        self.orders = [np.arange(count) for count in counts]
+        self.slices = [
+            list(gen_batches(count, min(size, count), min_batch_size=min_batch_size))
+            for count, size in zip(counts, batch_sizes, strict=True)
+        ]
+        self.n_batches = [len(slices) for slices in self.slices]
+        self._aligned = all(slices == self.slices[0] for slices in self.slices)
+        self._whole = self._whole_batch() if self._aligned and self.n_batches[0] == 1 else None
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        if self._whole is not None:
+            yield self._whole
+            return
+        index = self._index()
+        if self._aligned:
+            yield from (self._aligned_batch(index[:, batch]) for batch in self.slices[0])
+        else:
+            yield from (self._ragged_batch(index, step) for step in range(max(self.n_batches)))
+
+    def _whole_batch(self) -> Batch:
+        """One batch an epoch: its order changes rounding at most, so it is made once."""
+        n_replicas = len(self.orders)
+        if self.subsets is not None:
+            return self._aligned_batch(torch.stack(self.subsets))
+        X, y = self.rows.all(n_replicas)
+        if self.weights is None:
+            return Batch(X, y, None, float(len(self.rows)))
+        return self._weighted(X, y, self.weights.expand(n_replicas, -1))
+
+    def _index(self) -> Tensor:
+        """Draw the epoch's order: row numbers ``(K, longest)``, padded by row 0."""
+        if self.shuffle:
+            for k, state in enumerate(self.random_states):
+                self.orders[k] = self.orders[k][state.permutation(len(self.orders[k]))]
+        device = self.rows.y.device
+        orders = [torch.from_numpy(order).to(device) for order in self.orders]
+        if self.subsets is not None:
+            orders = [s[order] for s, order in zip(self.subsets, orders, strict=True)]
+        if len(orders) == 1:
+            return orders[0][None]
+        return torch.nn.utils.rnn.pad_sequence(orders, batch_first=True)
+
+    def _aligned_batch(self, index: Tensor) -> Batch:
+        X, y = self.rows.take(index)
+        if self.weights is None:
+            return Batch(X, y, None, float(index.shape[1]))
+        return self._weighted(X, y, self.weights[index])
+
+    def _ragged_batch(self, index: Tensor, step: int) -> Batch:
+        slices = [s[step] if step < len(s) else slice(0, 0) for s in self.slices]
+        sizes = [s.stop - s.start for s in slices]
+        index = torch.nn.utils.rnn.pad_sequence(
+            [row[s] for row, s in zip(index, slices, strict=True)], batch_first=True
+        )
+        present = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
+        X, y = self.rows.take(index)
+        weights = present.to(device=X.device, dtype=X.dtype)
+        if self.weights is not None:
+            weights *= self.weights[index]
+        active = [k for k, size in enumerate(sizes) if size]
+        batch = self._weighted(X, y, weights, sizes)
+        batch.active = None if len(active) == len(sizes) else active
+        return batch
+
+    def _weighted(
+        self, X: Tensor, y: Tensor, weights: Tensor, sizes: list[int] | None = None
+    ) -> Batch:
+        totals = weights.sum(1, keepdim=True)
+        return Batch(X, y, weights[..., None], totals.masked_fill(totals == 0, 1), sizes)
+
+
+def epochs(
+    objective: Any, optimizer: Any, state: Any, batches: Batches, running: np.ndarray
+) -> Iterator[list[float]]:
+    """Train forever, one epoch each ``next``, and yield the K mean losses of the epoch.
+
+    Parameters
+    ----------
+    objective, optimizer, state
+        ``optimizer.step(objective, batch, state, active)`` returns the K losses of the batch.
+    batches : Batches
+    running : ndarray of bool, shape (K,)
+        The caller's: a replica set to False between two epochs is not stepped again.
+    """
+    while True:
+        yield _epoch(objective, optimizer, state, batches, running)
+
+
+# A decorator and not a `with` in the generator: a mode held across a yield would leak.
+@torch.no_grad()
+def _epoch(
+    objective: Any, optimizer: Any, state: Any, batches: Batches, running: np.ndarray
+) -> list[float]:
+    objective.seed_epoch(batches.random_states)
+    sums = torch.zeros(len(running), dtype=torch.float64, device=objective.theta.device)
+    weight = torch.zeros_like(sums)
+    for batch in batches:
+        active = _active(batch, running)
+        losses = optimizer.step(objective, batch, state, active)
+        totals = batch.totals[:, 0] if isinstance(batch.totals, Tensor) else batch.totals
+        chosen = slice(None) if active is None else active
+        sums[chosen] += (losses * totals)[chosen]
+        weight[chosen] += totals[chosen] if isinstance(totals, Tensor) else totals
+    return (sums / weight).tolist()
+
+
+def _active(batch: Batch, running: np.ndarray) -> list[int] | None:
+    if running.all():
+        return batch.active
+    present = range(len(running)) if batch.active is None else batch.active
+    return [k for k in present if running[k]]
+
+
+@dataclass
+class Patience:
+    """Counts epochs without improvement, for one replica and one falling quantity.
+
+    An epoch counts as an improvement if it beats the best by `tol`; a smaller gain is kept as
+    the best but does not restart the count (scikit-learn's rule).
+    """
+
+    tol: float
+    n_iter_no_change: float
+    best: float = np.inf
+    count: int = 0
+
+    def update(self, value: float) -> bool:
+        """Take the value of an epoch; return whether it is the best so far."""
+        self.count = self.count + 1 if value > self.best - self.tol else 0
+        improved = value < self.best
+        if improved:
+            self.best = value
+        return improved
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there were more than `n_iter_no_change` such epochs in a row."""
+        return self.count > self.n_iter_no_change
+
+    def export(self) -> dict[str, float]:
+        """Return the state as plain numbers."""
+        return asdict(self)

@@ -1,0 +1,277 @@
+"""A stack of K networks of one architecture, and what it minimises."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skbasics._arrays import SEED_BOUND, add_scaled_
+from skbasics.network._layers import (
+    BatchNorm,
+    CallableActivation,
+    Dense,
+    Dropout,
+    Elementwise,
+    Layer,
+    ParameterShape,
+    TrainingPass,
+)
+from skbasics.network._losses import Loss
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a parameter lives: columns ``start:stop`` of theta, read as ``shape``."""
+
+    layer: int
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+    def view(self, matrix: Tensor) -> Tensor:
+        """Return the parameter of every replica, ``(K, *shape)``, as a view into `matrix`."""
+        return matrix[:, self.start : self.stop].view(-1, *self.shape)
+
+
+def _slots(asked: Sequence[tuple[int, ParameterShape]]) -> list[Slot]:
+    slots, start = [], 0
+    for layer, parameter in asked:
+        stop = start + int(np.prod(parameter.shape))
+        slots.append(Slot(layer, parameter.name, parameter.shape, start, stop))
+        start = stop
+    return slots
+
+
+class Architecture:
+    """The layers of a network and where each parameter lives in a row of theta.
+
+    What weight decay touches comes first, so that decay, like every other operation of
+    training, is one call on one block: ``[W_1, W_2, ..., b_1, b_2, ...]``, the order in which
+    scikit-learn packs its networks. Running statistics have a row of their own.
+
+    Attributes
+    ----------
+    n_parameters, n_decayed, n_statistics : int
+        Lengths: of a row of theta, of its decayed beginning, of a row of statistics.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = list(layers)
+        asked = [(i, p) for i, layer in enumerate(layers) for p in layer.parameter_shapes]
+        kept = [(i, p) for i, layer in enumerate(layers) for p in layer.statistic_shapes]
+        # sorted() is stable: within the two groups the layers keep their order.
+        asked = sorted(asked, key=lambda pair: not pair[1].decays)
+        self.slots, self.statistic_slots = _slots(asked), _slots(kept)
+        self.n_parameters = self.slots[-1].stop if self.slots else 0
+        self.n_statistics = self.statistic_slots[-1].stop if kept else 0
+        self.n_decayed = max(
+            (s.stop for s, (_, p) in zip(self.slots, asked, strict=True) if p.decays), default=0
+        )
+        self._starts = [p.start for _, p in asked], [p.start for _, p in kept]
+
+    def initial(self, like: Tensor, n_replicas: int) -> tuple[Tensor, Tensor]:
+        """Return theta and the statistics with every parameter at its layer's start value."""
+        theta = like.new_zeros(n_replicas, self.n_parameters)
+        statistics = like.new_zeros(n_replicas, self.n_statistics)
+        for slot, start in zip(self.slots, self._starts[0], strict=True):
+            slot.view(theta).fill_(start)
+        for slot, start in zip(self.statistic_slots, self._starts[1], strict=True):
+            slot.view(statistics).fill_(start)
+        return theta, statistics
+
+    def split(self, theta: Tensor) -> list[list[Tensor]]:
+        """Return each layer's parameters as views into theta."""
+        return self._split(self.slots, theta)
+
+    def split_statistics(self, statistics: Tensor) -> list[list[Tensor]]:
+        """Return each layer's running statistics as views."""
+        return self._split(self.statistic_slots, statistics)
+
+    def _split(self, slots: list[Slot], matrix: Tensor) -> list[list[Tensor]]:
+        views: list[list[Tensor]] = [[] for _ in self.layers]
+        for slot in slots:
+            views[slot.layer].append(slot.view(matrix))
+        return views
+
+    def apply(
+        self,
+        theta: Tensor,
+        statistics: Tensor,
+        X: Tensor,
+        *,
+        training: TrainingPass | None = None,
+        n_layers: int | None = None,
+    ) -> Tensor:
+        """Compute the output (or that of the first `n_layers`) as a pure function of theta."""
+        parameters, kept = self.split(theta), self.split_statistics(statistics)
+        for i, layer in enumerate(self.layers[:n_layers]):
+            X = layer.apply(parameters[i], kept[i], X, training)
+        return X
+
+    def to_module(self, theta: Tensor, statistics: Tensor) -> nn.Sequential:
+        """Return the network of the only replica as a torch module in eval mode."""
+        parameters, kept = self.split(theta), self.split_statistics(statistics)
+        modules = [
+            layer.to_module([p[0] for p in parameters[i]], [s[0] for s in kept[i]])
+            for i, layer in enumerate(self.layers)
+        ]
+        return nn.Sequential(*modules).eval()
+
+
+def feed_forward(
+    n_features: int,
+    hidden_layer_sizes: Sequence[int],
+    n_outputs: int,
+    *,
+    activation: str | Callable,
+    dropout: Sequence[Sequence[float]] = (),
+    batch_norm: bool = False,
+) -> Architecture:
+    """Return a feed-forward architecture that ends at the logits.
+
+    ``dropout`` holds, for each hidden layer, the K replicas' drop probabilities; empty for
+    none. A hidden layer is dense, batch normalisation, activation, dropout, in this order.
+    """
+    layers: list[Layer] = []
+    fan_in = n_features
+    for i, width in enumerate(hidden_layer_sizes):
+        layers.append(Dense(fan_in, width))
+        if batch_norm:
+            layers.append(BatchNorm(width))
+        layers.append(
+            Elementwise(activation) if isinstance(activation, str) else CallableActivation(activation)
+        )
+        if dropout and any(dropout[i]):
+            layers.append(Dropout(dropout[i]))
+        fan_in = width
+    return Architecture([*layers, Dense(fan_in, n_outputs)])
+
+
+def glorot_uniform(
+    architecture: Architecture, random_state: np.random.RandomState, factor: float
+) -> np.ndarray:
+    """Draw one row of initial weights in float64, in scikit-learn's order.
+
+    Weights and biases of a dense layer are uniform on plus or minus
+    ``sqrt(factor / (fan_in + fan_out))``. The draws depend on the seed and the shapes alone,
+    and are those that scikit-learn's MLP makes.
+    """
+    row = architecture.initial(torch.zeros((), dtype=torch.float64), 1)[0]
+    for layer, views in zip(architecture.layers, architecture.split(row), strict=True):
+        if isinstance(layer, Dense):
+            bound = np.sqrt(factor / (layer.fan_in + layer.fan_out))
+            for view in views:
+                draws = random_state.uniform(-bound, bound, tuple(view.shape[1:]))
+                view.copy_(torch.from_numpy(draws))
+    return row[0].numpy()
+
+
+class Network:
+    """K networks in training: parameters, gradients and running statistics, a row each.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    theta, statistics : Tensor of shape (K, n_parameters) and (K, n_statistics)
+        Trained in place.
+    """
+
+    def __init__(self, architecture: Architecture, theta: Tensor, statistics: Tensor) -> None:
+        self.architecture, self.theta, self.statistics = architecture, theta, statistics
+        self.gradient = torch.zeros_like(theta)
+        parameters = architecture.split(theta)
+        gradients = architecture.split(self.gradient)
+        kept = architecture.split_statistics(statistics)
+        for layer, views in zip(
+            architecture.layers, zip(parameters, gradients, kept, strict=True), strict=True
+        ):
+            layer.bind(*views)
+        self.dropouts = [layer for layer in architecture.layers if isinstance(layer, Dropout)]
+
+    def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
+        """Return the logits ``(K, batch, n_outputs)`` in training mode."""
+        for layer in self.architecture.layers:
+            X = layer.forward(X, training)
+        return X
+
+    def backward(self, delta: Tensor | None) -> None:
+        """Fill `gradient` from the gradient of the logits."""
+        layers = self.architecture.layers
+        for i in range(len(layers) - 1, -1, -1):
+            delta = layers[i].backward(delta, input_needed=i > 0)
+
+    def predict(self, X: Tensor) -> Tensor:
+        """Return the logits as prediction computes them: no dropout, running statistics."""
+        return self.architecture.apply(self.theta, self.statistics, X)
+
+
+class NetworkObjective:
+    r"""What training minimises, for each replica alone:
+
+    .. math::
+        L(\theta) = \frac{\sum_i w_i\, \ell(z_i, y_i) + \tfrac{\alpha}{2} \|W\|^2}{\sum_i w_i}
+
+    with the sums over the batch and W all weights but no biases.
+
+    Parameters
+    ----------
+    network : Network
+    loss : Loss
+    alpha : float or Tensor of shape (K, 1)
+        The strength of the penalty.
+    """
+
+    def __init__(self, network: Network, loss: Loss, alpha: float | Tensor) -> None:
+        self.network, self.loss_function, self.alpha = network, loss, alpha
+        self.theta, self.theta_gradient = network.theta, network.gradient
+        self.slots = network.architecture.slots
+        self.n_decayed = network.architecture.n_decayed
+        self._weights = self.theta[:, : self.n_decayed]
+        self._weight_gradient = self.theta_gradient[:, : self.n_decayed]
+        self._penalised = isinstance(alpha, Tensor) or alpha > 0
+
+    def gradient(self, batch) -> Tensor:
+        """Return the K losses of the batch and leave the gradient in `theta_gradient`."""
+        Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
+        rows, delta = self.loss_function.rows_and_delta(Z, batch.y)
+        if batch.weights is None:
+            losses = rows.mean(1)
+            delta.div_(rows.shape[1])
+        else:
+            shares = batch.weights / batch.totals[..., None]
+            losses = (rows * shares[..., 0]).sum(1)
+            delta.mul_(shares)
+        self.network.backward(delta)
+        if self._penalised:
+            strength = self.alpha / batch.totals
+            add_scaled_(self._weight_gradient, self._weights, strength)
+            losses += self._penalty(strength)
+        return losses
+
+    def loss(self, batch) -> Tensor:
+        """Return the K losses of the batch as prediction computes them."""
+        losses = self.loss_of(self.network.predict(batch.X), batch)
+        return losses + self._penalty(self.alpha / batch.totals)
+
+    def loss_of(self, Z: Tensor, batch) -> Tensor:
+        """Return the K mean losses of logits that are known already, without the penalty."""
+        rows = self.loss_function.rows(Z, batch.y)
+        if batch.weights is None:
+            return rows.mean(1)
+        return (rows * batch.weights[..., 0]).sum(1) / batch.totals[..., 0]
+
+    def seed_epoch(self, random_states: Sequence[np.random.RandomState]) -> None:
+        """Start the epoch's random draws; nothing is drawn where nothing is random."""
+        for dropout in self.network.dropouts:
+            pairs = zip(random_states, dropout.probabilities, strict=True)
+            seeds = [state.randint(SEED_BOUND) if p > 0 else 0 for state, p in pairs]
+            dropout.seed(seeds, self.theta.device)
+
+    def _penalty(self, strength: float | Tensor) -> Tensor:
+        squares = torch.linalg.vecdot(self._weights, self._weights)
+        if isinstance(strength, Tensor):
+            strength = strength[..., 0]
+        return squares.mul_(strength / 2)
