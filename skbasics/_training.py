@@ -15,6 +15,10 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 
+FETCH_BYTES = 2**20
+"""How much of X is gathered in one call: many small batches at a time, large ones singly."""
+
+
 class Rows:
     """The rows of X and y, by number; sparse X becomes dense a batch at a time."""
 
@@ -29,6 +33,11 @@ class Rows:
         flat = index.reshape(-1)
         X, y = self._take_X(flat), self.y.index_select(0, flat)
         return X.view(*index.shape, -1), y.view(*index.shape, -1)
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of a dense row of X."""
+        return self.X.shape[1] * self.X.dtype.itemsize
 
     def all(self, n_replicas: int) -> tuple[Tensor, Tensor]:
         """Return all rows, the same for every replica, without a copy where X is dense."""
@@ -119,6 +128,7 @@ class Batches:
         ]
         self.n_batches = [len(slices) for slices in self.slices]
         self._aligned = all(slices == self.slices[0] for slices in self.slices)
+        self._runs = self._group(self.slices[0]) if self._aligned else []
         self._whole = self._whole_batch() if self._aligned and self.n_batches[0] == 1 else None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -128,7 +138,7 @@ class Batches:
             return
         index = self._index()
         if self._aligned:
-            yield from (self._aligned_batch(index[:, batch]) for batch in self.slices[0])
+            yield from self._aligned_batches(index)
         else:
             yield from (self._ragged_batch(index, step) for step in range(max(self.n_batches)))
 
@@ -137,10 +147,8 @@ class Batches:
         n_replicas = len(self.orders)
         if self.subsets is not None:
             return self._aligned_batch(torch.stack(self.subsets))
-        X, y = self.rows.all(n_replicas)
-        if self.weights is None:
-            return Batch(X, y, None, float(len(self.rows)))
-        return self._weighted(X, y, self.weights.expand(n_replicas, -1))
+        weights = None if self.weights is None else self.weights.expand(n_replicas, -1)
+        return self._weighted_rows(*self.rows.all(n_replicas), weights)
 
     def _index(self) -> Tensor:
         """Draw the epoch's order: row numbers ``(K, longest)``, padded by row 0."""
@@ -156,10 +164,27 @@ class Batches:
         return torch.nn.utils.rnn.pad_sequence(orders, batch_first=True)
 
     def _aligned_batch(self, index: Tensor) -> Batch:
-        X, y = self.rows.take(index)
-        if self.weights is None:
-            return Batch(X, y, None, float(index.shape[1]))
-        return self._weighted(X, y, self.weights[index])
+        return self._weighted_rows(*self.rows.take(index), self._weights_of(index))
+
+    def _aligned_batches(self, index: Tensor) -> Iterator[Batch]:
+        """Fetch the rows of several small batches at once, and cut them into batches."""
+        for run in self._runs:
+            first, last = run[0].start, run[-1].stop
+            X, y = self.rows.take(index[:, first:last])
+            weights = self._weights_of(index[:, first:last])
+            for batch in run:
+                part = slice(batch.start - first, batch.stop - first)
+                weights_part = None if weights is None else weights[:, part]
+                yield self._weighted_rows(X[:, part], y[:, part], weights_part)
+
+    def _group(self, slices: list[slice]) -> list[list[slice]]:
+        """Group batches into runs whose rows fit into FETCH_BYTES."""
+        row = self.rows.n_bytes * len(self.orders)
+        longest = max(1, FETCH_BYTES // (row * (slices[0].stop - slices[0].start)))
+        return [slices[i : i + longest] for i in range(0, len(slices), longest)]
+
+    def _weights_of(self, index: Tensor) -> Tensor | None:
+        return None if self.weights is None else self.weights[index]
 
     def _ragged_batch(self, index: Tensor, step: int) -> Batch:
         slices = [s[step] if step < len(s) else slice(0, 0) for s in self.slices]
@@ -173,13 +198,15 @@ class Batches:
         if self.weights is not None:
             weights *= self.weights[index]
         active = [k for k, size in enumerate(sizes) if size]
-        batch = self._weighted(X, y, weights, sizes)
+        batch = self._weighted_rows(X, y, weights, sizes)
         batch.active = None if len(active) == len(sizes) else active
         return batch
 
-    def _weighted(
-        self, X: Tensor, y: Tensor, weights: Tensor, sizes: list[int] | None = None
+    def _weighted_rows(
+        self, X: Tensor, y: Tensor, weights: Tensor | None, sizes: list[int] | None = None
     ) -> Batch:
+        if weights is None:
+            return Batch(X, y, None, float(X.shape[1]))
         totals = weights.sum(1, keepdim=True)
         return Batch(X, y, weights[..., None], totals.masked_fill(totals == 0, 1), sizes)
 
@@ -207,20 +234,42 @@ def _epoch(
     objective: Any, optimizer: Any, state: Any, batches: Batches, running: np.ndarray
 ) -> list[float]:
     objective.seed_epoch(batches.random_states)
-    sums = torch.zeros(len(running), dtype=torch.float64, device=objective.theta.device)
-    weight = torch.zeros_like(sums)
+    mean = _Mean(len(running), objective.theta.device)
     for batch in batches:
         active = _active(batch, running)
         losses = optimizer.step(objective, batch, state, active)
-        totals = batch.totals[:, 0] if isinstance(batch.totals, Tensor) else batch.totals
-        chosen = slice(None) if active is None else active
-        sums[chosen] += (losses * totals)[chosen]
-        weight[chosen] += totals[chosen] if isinstance(totals, Tensor) else totals
-    return (sums / weight).tolist()
+        mean.add(losses, batch.totals, active)
+    return mean.values()
+
+
+class _Mean:
+    """The weighted mean of K losses over the batches of an epoch."""
+
+    def __init__(self, n_replicas: int, device: torch.device) -> None:
+        self.sums = torch.zeros(n_replicas, dtype=torch.float64, device=device)
+        self.weights = 0.0
+
+    def add(
+        self, losses: Tensor, totals: float | Tensor, active: Sequence[int] | None
+    ) -> None:
+        if active is None and not isinstance(totals, Tensor):
+            self.sums.add_(losses, alpha=totals)
+            self.weights += totals
+            return
+        totals = torch.as_tensor(totals, device=losses.device).expand(len(losses), 1)[:, 0]
+        if active is not None:
+            totals = torch.zeros_like(totals).index_copy_(
+                0, torch.tensor(active, dtype=torch.long, device=totals.device), totals[active]
+            )
+        self.sums += torch.where(totals > 0, losses * totals, 0)
+        self.weights = self.weights + totals.double()
+
+    def values(self) -> list[float]:
+        return (self.sums / self.weights).tolist()
 
 
 def _active(batch: Batch, running: np.ndarray) -> list[int] | None:
-    if running.all():
+    if len(running) == 1 or running.all():
         return batch.active
     present = range(len(running)) if batch.active is None else batch.active
     return [k for k in present if running[k]]

@@ -69,7 +69,7 @@ class CrossEntropy(Loss):
         log_probability = torch.log_softmax(Z, -1)
         rows = log_probability.gather(-1, y)[..., 0].neg_()
         delta = log_probability.exp_()
-        return rows, delta.scatter_add_(-1, y, delta.new_full((), -1.0).expand(y.shape))
+        return rows, delta.scatter_(-1, y, -1, reduce="add")
 
 
 @dataclass(frozen=True)

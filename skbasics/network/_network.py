@@ -238,8 +238,9 @@ class NetworkObjective:
         Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
         rows, delta = self.loss_function.rows_and_delta(Z, batch.y)
         if batch.weights is None:
-            losses = rows.mean(1)
-            delta.div_(rows.shape[1])
+            share = 1 / rows.shape[1]
+            losses = rows.sum(1).mul_(share)
+            delta.mul_(share)
         else:
             shares = batch.weights / batch.totals[..., None]
             losses = (rows * shares[..., 0]).sum(1)
@@ -248,13 +249,14 @@ class NetworkObjective:
         if self._penalised:
             strength = self.alpha / batch.totals
             add_scaled_(self._weight_gradient, self._weights, strength)
-            losses += self._penalty(strength)
+            self._add_penalty(losses, strength)
         return losses
 
     def loss(self, batch) -> Tensor:
         """Return the K losses of the batch as prediction computes them."""
         losses = self.loss_of(self.network.predict(batch.X), batch)
-        return losses + self._penalty(self.alpha / batch.totals)
+        self._add_penalty(losses, self.alpha / batch.totals)
+        return losses
 
     def loss_of(self, Z: Tensor, batch) -> Tensor:
         """Return the K mean losses of logits that are known already, without the penalty."""
@@ -270,8 +272,6 @@ class NetworkObjective:
             seeds = [state.randint(SEED_BOUND) if p > 0 else 0 for state, p in pairs]
             dropout.seed(seeds, self.theta.device)
 
-    def _penalty(self, strength: float | Tensor) -> Tensor:
+    def _add_penalty(self, losses: Tensor, strength: float | Tensor) -> None:
         squares = torch.linalg.vecdot(self._weights, self._weights)
-        if isinstance(strength, Tensor):
-            strength = strength[..., 0]
-        return squares.mul_(strength / 2)
+        add_scaled_(losses, squares, (strength[:, 0] if isinstance(strength, Tensor) else strength) / 2)

@@ -86,15 +86,23 @@ class State:
     n_decayed: int
     learning_rate: float | Tensor | None = None
 
-    def set_learning_rate(self, like: Tensor) -> None:
-        """Take the learning rate of the step to come, where it is not known already."""
-        if self.learning_rate is None or self.scheduled:
+    def __post_init__(self) -> None:
+        self._scheduled = any(isinstance(rate, Schedule) for rate in self.rates)
+        columns = [number for number in self.numbers.values() if isinstance(number, Tensor)]
+        self._same_numbers = not columns
+
+    def tick(self, like: Tensor) -> None:
+        """Begin a step: set the clocks, and the learning rate unless it is known already."""
+        if self.learning_rate is None or self._scheduled:
             self.learning_rate = column(self.current_rates(), like)
+        self.steps += 1
 
     @property
-    def scheduled(self) -> bool:
-        """Whether the learning rate may change between two steps."""
-        return any(isinstance(rate, Schedule) for rate in self.rates)
+    def common_step(self) -> int | None:
+        """The step being made, if all replicas share it and all numbers; else None."""
+        first = int(self.steps[0])
+        same = self._same_numbers and not isinstance(self.learning_rate, Tensor)
+        return first if same and (len(self.steps) == 1 or (self.steps == first).all()) else None
 
     def current_rates(self) -> list[float]:
         """Return the learning rate of each replica's next step."""
@@ -224,8 +232,7 @@ class FirstOrder(Optimizer):
     def _advance(self, theta: Tensor, gradient: Tensor, state: State) -> None:
         if "max_gradient_norm" in state.numbers:
             clip_gradient_(gradient, state.numbers["max_gradient_norm"])
-        state.set_learning_rate(theta)
-        state.steps += 1
+        state.tick(theta)
         self.update(theta, gradient, state)
 
 

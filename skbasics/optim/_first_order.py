@@ -269,8 +269,11 @@ class Adam(FirstOrder):
     }
 
     def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:  # noqa: D102
-        step = _fused_adam if _is_plain(state) else _adam
-        step(theta, gradient, state)
+        step = state.common_step
+        if step is None:
+            _adam(theta, gradient, state)
+        else:
+            _fused_adam(theta, gradient, state, step)
 
 
 @dataclass(frozen=True)
@@ -319,15 +322,6 @@ class AdamW(Adam):
         super().update(theta, gradient, state)
 
 
-def _is_plain(state: State) -> bool:
-    """Whether all replicas share their numbers and their clock, as torch's kernel needs."""
-    return (
-        not isinstance(state.learning_rate, Tensor)
-        and not any(isinstance(number, Tensor) for number in state.numbers.values())
-        and (state.steps == state.steps[0]).all()
-    )
-
-
 def _adam(theta: Tensor, gradient: Tensor, state: State) -> None:
     beta_1, beta_2 = state.numbers["beta_1"], state.numbers["beta_2"]
     m, s, t = state.buffers["first_moment"], state.buffers["second_moment"], state.time(theta)
@@ -338,7 +332,7 @@ def _adam(theta: Tensor, gradient: Tensor, state: State) -> None:
     add_scaled_(theta, direction, -state.learning_rate)
 
 
-def _fused_adam(theta: Tensor, gradient: Tensor, state: State) -> None:
+def _fused_adam(theta: Tensor, gradient: Tensor, state: State, step: int) -> None:
     """The same in one pass over memory; torch.optim offers the kernel through a slow class."""
     torch._fused_adam_(
         [theta],
@@ -346,7 +340,7 @@ def _fused_adam(theta: Tensor, gradient: Tensor, state: State) -> None:
         [state.buffers["first_moment"]],
         [state.buffers["second_moment"]],
         [],
-        [torch.tensor(float(state.steps[0]), device=theta.device)],
+        [torch.full((), step, dtype=torch.float32, device=theta.device)],
         lr=state.learning_rate,
         beta1=state.numbers["beta_1"],
         beta2=state.numbers["beta_2"],

@@ -1,0 +1,133 @@
+"""Time a fit beside the peers': ``python tests/benchmarks/run.py [--mnist PATH]``.
+
+Every contender lives in a process of its own, with the same number of threads, and one fit
+of each is timed in turn, round after round, while the others sleep. (In one process the
+threads of two BLAS libraries spin against each other, and whoever comes second is slow.)
+Equal data, batches, epochs and dtype; the losses reached are printed, so that a contender
+that does less work is seen. Only ratios within a run mean anything.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONTENDERS = ("skbasics", "scikit-learn", "torch loop")
+CASES = (
+    ("breast cancer", (100,), 60),
+    ("digits", (100,), 40),
+    ("MNIST", (100,), 3),
+    ("MNIST", (256, 128), 2),
+)
+
+
+class Contender:
+    """A worker process that fits when told to."""
+
+    def __init__(self, name: str, n_threads: int, mnist: str | None) -> None:
+        threads = {key: str(n_threads) for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        self.name = name
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "worker.py"), name, mnist or ""],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | threads,
+        )
+
+    def ask(self, *request: object) -> list[float]:
+        """Send a request and wait for its numbers."""
+        self._process.stdin.write(repr(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the {self.name} worker died; its error is above")
+        return [float(number) for number in line.split()]
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def geometric_mean(ratios: list[float]) -> float:
+    """Return the geometric mean."""
+    return statistics.geometric_mean(ratios)
+
+
+def compare(contenders: list[Contender], request: tuple, rounds: int) -> list[list[list[float]]]:
+    """Return [seconds, loss] of each contender in each round, taken in turn."""
+    for contender in contenders:
+        contender.ask("fit", *request)  # warm-up: pages, threads, caches
+    results: list[list[list[float]]] = [[] for _ in contenders]
+    for _ in range(rounds):
+        for result, contender in zip(results, contenders, strict=True):
+            result.append(contender.ask("fit", *request))
+    return results
+
+
+def fit_table(contenders: list[Contender], dtype: str, cases: tuple, rounds: int) -> None:
+    """Print fit times, and how many times longer the others took."""
+    names = [contender.name for contender in contenders]
+    print(f"\nfit, {dtype}, batch 200, Adam 1e-3\n")
+    print("| data, hidden | " + " | ".join(f"{n} ms" for n in names) + " | ", end="")
+    print(" | ".join(f"{n} / ours" for n in names[1:]) + " | losses |")
+    print("|---" * (2 * len(names) + 1) + "|")
+    ratios: list[list[float]] = [[] for _ in names[1:]]
+    for data, hidden, n_epochs in cases:
+        results = compare(contenders, (data, hidden, n_epochs, dtype), rounds)
+        seconds = [[second for second, _ in result] for result in results]
+        losses = [result[-1][1] for result in results]
+        row = [statistics.median(times) for times in seconds]
+        for i, times in enumerate(seconds[1:]):
+            paired = [other / own for own, other in zip(seconds[0], times, strict=True)]
+            ratios[i].append(statistics.median(paired))
+        print(
+            f"| {data}, {hidden} | "
+            + " | ".join(f"{1000 * value:.1f}" for value in row)
+            + " | "
+            + " | ".join(f"{ratio[-1]:.2f}" for ratio in ratios)
+            + " | "
+            + " ".join(f"{loss:.4f}" for loss in losses)
+            + " |",
+            flush=True,
+        )
+    print("| geometric mean " + "| " * len(names), end="")
+    print("| " + " | ".join(f"**{geometric_mean(ratio):.2f}**" for ratio in ratios) + " | |")
+
+
+def predict_row(contenders: list[Contender], rounds: int) -> None:
+    """Print the time of predicting one row."""
+    times = [[contender.ask("predict") for contender in contenders[:2]] for _ in range(rounds)]
+    own, other = (statistics.median(t[i][0] for t in times) for i in (0, 1))
+    ratio = statistics.median(t[1][0] / t[0][0] for t in times)
+    print(f"\npredict of one row, digits, (100,): ours {1e6 * own:.0f} us, ", end="")
+    print(f"scikit-learn {1e6 * other:.0f} us, ratio {ratio:.2f}")
+
+
+def main() -> None:
+    """Run every comparison and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mnist", help="an .npz with Xtr, ytr; default: fetch_openml")
+    parser.add_argument("--no-mnist", action="store_true", help="leave MNIST out")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"])
+    arguments = parser.parse_args()
+    cases = tuple(c for c in CASES if not (arguments.no_mnist and c[0] == "MNIST"))
+    contenders = [Contender(name, arguments.threads, arguments.mnist) for name in CONTENDERS]
+    try:
+        print(f"{arguments.threads} threads, {arguments.rounds} rounds, medians")
+        for dtype in arguments.dtypes:
+            fit_table(contenders, dtype, cases, arguments.rounds)
+        predict_row(contenders, arguments.rounds)
+    finally:
+        for contender in contenders:
+            contender.close()
+
+
+if __name__ == "__main__":
+    main()
