@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn import get_config
 from sklearn.utils import check_random_state
 
 from skbasics._sklearn import get_namespace_and_device, move_to
 
+CPU = torch.device("cpu")
 SEED_BOUND = np.iinfo(np.int32).max
 
 
@@ -27,11 +29,17 @@ def as_tensor(
     """
     if not isinstance(array, torch.Tensor):
         array = np.ascontiguousarray(as_numpy(array))
-        with warnings.catch_warnings():
-            # torch warns that a read-only array becomes a writeable tensor; we never write.
-            warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
-            array = torch.from_numpy(array)
-    return array.detach().to(device=device, dtype=dtype)
+        array = torch.from_numpy(array) if array.flags.writeable else _from_read_only(array)
+    if array.requires_grad:
+        array = array.detach()
+    return array if device is None and dtype is None else array.to(device=device, dtype=dtype)
+
+
+def _from_read_only(array: np.ndarray) -> torch.Tensor:
+    with warnings.catch_warnings():
+        # torch warns that a read-only array becomes a writeable tensor; we never write.
+        warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
+        return torch.from_numpy(array)
 
 
 def as_numpy(array: Any) -> Any:
@@ -56,6 +64,8 @@ class Border:
     @classmethod
     def of(cls, X: Any) -> "Border":
         """Return the border of X: its array namespace and device, as scikit-learn sees them."""
+        if not get_config()["array_api_dispatch"]:
+            return cls(np, None)
         xp, _, device = get_namespace_and_device(X)
         return cls(xp, device)
 
@@ -80,10 +90,11 @@ class Border:
 
     def as_caller(self, tensor: torch.Tensor) -> Any:
         """Return `tensor` in the caller's namespace, on the caller's device."""
+        if self.is_numpy:
+            return tensor.cpu().numpy()
         if self.is_torch:
             return tensor.to(self.device)
-        array = tensor.cpu().numpy()
-        return array if self.is_numpy else move_to(array, xp=self.xp, device=self.device)
+        return move_to(tensor.cpu().numpy(), xp=self.xp, device=self.device)
 
 
 def compute_device(border: Border, device: torch.device | str | None) -> torch.device:
@@ -95,7 +106,7 @@ def compute_device(border: Border, device: torch.device | str | None) -> torch.d
         If torch knows no such device or has none at hand.
     """
     if device is None:
-        return torch.device(border.device if border.is_torch else "cpu")
+        return border.device if border.is_torch else CPU
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -4,21 +4,20 @@ import copy
 import functools
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
 from skbasics._callbacks import FitTasks
-from skbasics._data import Checked, as_rows, as_weights, check_data, floating_dtype, select
+from skbasics._data import Checked, as_features, as_rows, as_weights, check_data, floating_dtype, select
 from skbasics._options import EngineParameters
 from skbasics._run import HISTORY, Run, Stopping, Validation, own_copy
 from skbasics._sklearn import (
@@ -31,7 +30,7 @@ from skbasics._sklearn import (
     validate_data,
     with_callbacks,
 )
-from skbasics._training import Batches, Rows
+from skbasics._training import Batches, Rows, dense_rows
 from skbasics.network import ACTIVATIONS, Architecture, Loss, Network, feed_forward, glorot_uniform
 from skbasics.optim import OPTIMIZERS, Optimizer, resolve_optimizer
 
@@ -39,7 +38,7 @@ PREDICTION_ROWS = 4096
 """Rows that prediction puts through the network at a time: enough to fill the cores, few
 enough that the activations stay in the cache and wide sparse data in memory."""
 
-LEARNED = ("_theta", "_statistics", "_training", "_history", "_shape", "_multilabel")
+LEARNED = ("_theta", "_statistics", "_training", "_history", "_structure", "_multilabel")
 """The private attributes of a fitted estimator: what it predicts with and how it goes on."""
 
 
@@ -61,6 +60,33 @@ def training_method(method: Callable) -> Callable:
             raise
 
     return guarded
+
+
+class Structure(NamedTuple):
+    """What decides the shapes and the function of a network."""
+
+    n_features: int
+    hidden_layer_sizes: tuple[int, ...]
+    n_outputs: int
+    activation: str | Callable
+    batch_norm: bool
+
+    def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
+        """Return the layers, with the dropout of training or without."""
+        return feed_forward(
+            self.n_features,
+            self.hidden_layer_sizes,
+            self.n_outputs,
+            activation=self.activation,
+            batch_norm=self.batch_norm,
+            dropout=dropout,
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def prediction_architecture(structure: Structure) -> Architecture:
+    """Return layers for their pure functions alone, made once: one-row predictions are short."""
+    return structure.architecture()
 
 
 class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
@@ -184,8 +210,14 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
 
     def _start_network(self, data: Checked, past: dict[str, Any], first: bool) -> Network:
         """Return the network to train: a new one, or a copy of what was learned before."""
-        structure = self._structure(data.X.shape[1])
-        architecture = self._architecture(structure, dropout=self._dropout())
+        structure = Structure(
+            data.X.shape[1],
+            self._hidden_layer_sizes(),
+            self.n_outputs_,
+            self.activation,
+            bool(self.batch_norm),
+        )
+        architecture = structure.architecture(self._dropout())
         device = compute_device(data.border, self.device)
         if first:
             factor = 2.0 if self.activation == "logistic" else 6.0
@@ -196,20 +228,10 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
             self._check_same_structure(structure)
             theta, statistics = past.get("last", (self._theta, self._statistics))
             dtype = floating_dtype(self._theta)
-        self._shape = structure
+        self._structure = structure
         place = {"device": device, "dtype": dtype}
         rows = [as_tensor(row, **place).clone().view(1, -1) for row in (theta, statistics)]
         return Network(architecture, *rows)
-
-    def _structure(self, n_features: int) -> dict[str, Any]:
-        """Return what decides the shapes and the function of the network."""
-        return {
-            "n_features": n_features,
-            "hidden_layer_sizes": self._hidden_layer_sizes(),
-            "n_outputs": self.n_outputs_,
-            "activation": self.activation,
-            "batch_norm": self.batch_norm,
-        }
 
     def _hidden_layer_sizes(self) -> tuple[int, ...]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -231,17 +253,13 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
             )
         return [[float(p)] for p in given]
 
-    @staticmethod
-    def _architecture(structure: dict[str, Any], dropout: Any = ()) -> Architecture:
-        sizes = [structure[name] for name in ("n_features", "hidden_layer_sizes", "n_outputs")]
-        rest = {name: structure[name] for name in ("activation", "batch_norm")}
-        return feed_forward(*sizes, **rest, dropout=dropout)
-
-    def _check_same_structure(self, structure: dict[str, Any]) -> None:
-        for name, value in structure.items():
-            if value != self._shape[name]:
+    def _check_same_structure(self, structure: Structure) -> None:
+        for name, value, before in zip(
+            structure._fields, structure, self._structure, strict=True
+        ):
+            if value != before:
                 raise ValueError(
-                    f"{name} was {self._shape[name]!r} in the fit that this one continues, and "
+                    f"{name} was {before!r} in the fit that this one continues, and "
                     f"is now {value!r}. Set it back, or start afresh (warm_start=False and fit)."
                 )
 
@@ -367,7 +385,7 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
         self.loss_curve_, self.loss_ = history["loss"], history["loss"][-1]
         self.n_iter_ = run.n_iter
         self.t_ = getattr(self, "t_", 0) + run.n_iter * run.n_rows
-        self.n_layers_ = len(self._shape["hidden_layer_sizes"]) + 2
+        self.n_layers_ = len(self._structure.hidden_layer_sizes) + 2
         scored = run.stopping.watched == "score"
         self.validation_scores_ = history["validation_score"] if scored else None
         self.best_validation_score_ = -run.patience.best if scored else None
@@ -388,7 +406,8 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
 
     def _outputs(self, X: Any, method: str, n_layers: int | None = None) -> tuple[Tensor, Border]:
         """Return the logits of X, or what the first `n_layers` layers compute."""
-        check_is_fitted(self)
+        if not hasattr(self, "_theta"):
+            check_is_fitted(self)  # raises; the full check costs a tenth of a one-row predict
         check_same_namespace(X, self, attribute="_theta", method=method)
         border = Border.of(X)
         X = validate_data(
@@ -400,16 +419,16 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
         )
         return self._forward(X, compute_device(border, self.device), n_layers), border
 
-    @torch.no_grad()
     def _forward(self, X: Any, device: torch.device, n_layers: int | None) -> Tensor:
-        architecture = self._architecture(self._shape)
         theta = as_tensor(self._theta, device=device)[None]
         statistics = as_tensor(self._statistics, device=device)[None]
-        rows = as_rows(X, np.empty((X.shape[0], 0)), device, theta.dtype)
-        blocks = [
-            architecture.apply(theta, statistics, rows.dense(block)[None], n_layers=n_layers)[0]
-            for block in gen_batches(len(rows), PREDICTION_ROWS)
-        ]
+        network = prediction_architecture(self._structure)
+        X = as_features(X, device, theta.dtype)
+        blocks = []
+        for start in range(0, X.shape[0], PREDICTION_ROWS):
+            rows = dense_rows(X, slice(start, start + PREDICTION_ROWS), theta)
+            with torch.no_grad():
+                blocks.append(network.apply(theta, statistics, rows[None], n_layers=n_layers)[0])
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
     def hidden_features(self, X: Any, layer: int = -1) -> Any:
@@ -438,7 +457,7 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
                 f"layer={layer} is not a hidden layer: this network has {n_hidden} of them, "
                 f"so layer must lie between {-n_hidden} and {n_hidden - 1}."
             )
-        layers_each = 3 if self._shape["batch_norm"] else 2
+        layers_each = 3 if self._structure.batch_norm else 2
         features, border = self._outputs(
             X, "hidden_features", n_layers=layers_each * (layer % n_hidden + 1)
         )
@@ -454,7 +473,7 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
         module : torch.nn.Sequential
         """
         check_is_fitted(self)
-        architecture = self._architecture(self._shape, dropout=self._dropout())
+        architecture = self._structure.architecture(self._dropout())
         rows = as_tensor(self._theta)[None], as_tensor(self._statistics)[None]
         return architecture.to_module(*rows)
 
@@ -470,9 +489,9 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
 
     def _parameters(self, name: str) -> list[Any]:
         border, theta = Border.like(self._theta), as_tensor(self._theta)[None]
-        slots = [slot for slot in self._architecture(self._shape).slots if slot.name == name]
+        slots = [slot for slot in prediction_architecture(self._structure).slots if slot.name == name]
         views = [slot.view(theta)[0] for slot in slots]
-        return [border.as_caller(v.view(-1) if name == "intercept" else v) for v in views]
+        return [border.as_caller(v.view(-1) if name == "intercept" else v.mT) for v in views]
 
     @property
     def history_(self) -> dict[str, Any]:

@@ -79,9 +79,14 @@ def as_rows(X: Any, target: np.ndarray, device: torch.device, dtype: torch.dtype
     """Return validated data as rows on the device; class numbers stay integers."""
     y = as_tensor(target, device=device)
     y = y.to(dtype) if y.is_floating_point() else y
+    return Rows(as_features(X, device, dtype), y)
+
+
+def as_features(X: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """Return validated X as a tensor on the device; a sparse matrix stays one, in the dtype."""
     if sp.issparse(X):
-        return Rows(X.astype(str(dtype).removeprefix("torch."), copy=False), y)
-    return Rows(as_tensor(X, device=device, dtype=dtype).contiguous(), y)
+        return X.astype(str(dtype).removeprefix("torch."), copy=False)
+    return as_tensor(X, device=device, dtype=dtype).contiguous()
 
 
 def floating_dtype(X: Any) -> torch.dtype:

@@ -41,23 +41,19 @@ class Rows:
 
     def all(self, n_replicas: int) -> tuple[Tensor, Tensor]:
         """Return all rows, the same for every replica, without a copy where X is dense."""
-        X = self.dense() if sp.issparse(self.X) else self.X
+        X = dense_rows(self.X, slice(None), self.y)
         return X.expand(n_replicas, *X.shape), self.y.expand(n_replicas, *self.y.shape)
-
-    def dense(self, rows: slice = slice(None)) -> Tensor:
-        """Return a run of rows of X as a tensor."""
-        return dense_rows(self.X, rows, self.y.device)
 
     def _take_X(self, index: Tensor) -> Tensor:
         if sp.issparse(self.X):
-            return dense_rows(self.X, index.cpu().numpy(), self.y.device)
+            return dense_rows(self.X, index.cpu().numpy(), self.y)
         return self.X.index_select(0, index)
 
 
-def dense_rows(X: Any, rows: Any, device: torch.device) -> Tensor:
-    """Return the chosen rows of a tensor or a sparse matrix as a dense tensor."""
+def dense_rows(X: Any, rows: Any, like: Tensor) -> Tensor:
+    """Return some rows of a tensor, or of a sparse matrix on the device of `like`."""
     if sp.issparse(X):
-        return torch.from_numpy(X[rows].toarray()).to(device)
+        return torch.from_numpy(X[rows].toarray()).to(like.device)
     return X[rows]
 
 

@@ -1,7 +1,7 @@
 r"""The layers of a stack of K networks.
 
 Every tensor carries the replica axis first: data are ``(K, batch, width)``, a weight matrix
-is ``(K, fan_in, fan_out)``. A layer knows two ways to compute the same function:
+is ``(K, fan_out, fan_in)``. A layer knows two ways to compute the same function:
 
 - ``forward`` and ``backward``, the fast pair of training. They write into buffers that live
   as long as the layer, and into the gradient that `bind` gave them, outside autograd.
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from skbasics._arrays import column
 from skbasics.network._activations import ACTIVATIONS
+from skbasics.network._products import affine, back_to_input, back_to_weight
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,16 @@ class Layer(ABC):
 
 
 class Dense(Layer):
-    r"""An affine map, :math:`Z = X W + b`.
+    r"""An affine map, :math:`Z = X W^T + b`, with W of shape ``(fan_out, fan_in)``.
 
-    The gradients are :math:`\nabla_W = X^T \delta`, :math:`\nabla_b = \sum_i \delta_i` and
-    :math:`\nabla_X = \delta W^T`.
+    The gradients are :math:`\nabla_W = \delta^T X`, :math:`\nabla_b = \sum_i \delta_i` and
+    :math:`\nabla_X = \delta W`.
     """
 
     def __init__(self, fan_in: int, fan_out: int) -> None:
         self.fan_in, self.fan_out = fan_in, fan_out
         self.parameter_shapes = (
-            ParameterShape("coef", (fan_in, fan_out), decays=True),
+            ParameterShape("coef", (fan_out, fan_in), decays=True),
             ParameterShape("intercept", (1, fan_out)),
         )
         self._buffers = Buffers()
@@ -117,27 +118,26 @@ class Dense(Layer):
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
         weight, bias = self.parameters
         self._input = X
-        out = self._buffers.get((*X.shape[:2], self.fan_out), weight)
-        return torch.baddbmm(bias, X, weight, out=out)
+        return affine(X, weight, bias, self._buffers.get((*X.shape[:2], self.fan_out), weight))
 
     def backward(self, delta: Tensor, input_needed: bool = True) -> Tensor | None:
         X, weight = self._input, self.parameters[0]
         weight_gradient, bias_gradient = self.gradients
-        torch.bmm(X.mT, delta, out=weight_gradient)
+        back_to_weight(delta, X, weight_gradient)
         torch.sum(delta, 1, keepdim=True, out=bias_gradient)
         if not input_needed:
             return None
-        return torch.bmm(delta, weight.mT, out=self._deltas.get(tuple(X.shape), weight))
+        return back_to_input(delta, weight, self._deltas.get(tuple(X.shape), weight))
 
     def apply(self, parameters, statistics, X, training=None):  # noqa: D102
         weight, bias = parameters
-        return torch.baddbmm(bias, X, weight)
+        return torch.baddbmm(bias, X, weight.mT)
 
     def to_module(self, parameters, statistics):  # noqa: D102
         weight, bias = parameters
         linear = nn.Linear(self.fan_in, self.fan_out, dtype=weight.dtype, device=weight.device)
         with torch.no_grad():
-            linear.weight.copy_(weight.mT)
+            linear.weight.copy_(weight)
             linear.bias.copy_(bias[0])
         return linear
 

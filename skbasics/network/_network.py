@@ -49,8 +49,7 @@ class Architecture:
     """The layers of a network and where each parameter lives in a row of theta.
 
     What weight decay touches comes first, so that decay, like every other operation of
-    training, is one call on one block: ``[W_1, W_2, ..., b_1, b_2, ...]``, the order in which
-    scikit-learn packs its networks. Running statistics have a row of their own.
+    training, is one call on one block: ``[W_1, W_2, ..., b_1, b_2, ...]``. Running statistics have a row of their own.
 
     Attributes
     ----------
@@ -92,8 +91,10 @@ class Architecture:
 
     def _split(self, slots: list[Slot], matrix: Tensor) -> list[list[Tensor]]:
         views: list[list[Tensor]] = [[] for _ in self.layers]
-        for slot in slots:
-            views[slot.layer].append(slot.view(matrix))
+        if slots:
+            parts = matrix.split([slot.stop - slot.start for slot in slots], 1)
+            for slot, part in zip(slots, parts, strict=True):
+                views[slot.layer].append(part.view(-1, *slot.shape))
         return views
 
     def apply(
@@ -157,15 +158,15 @@ def glorot_uniform(
 
     Weights and biases of a dense layer are uniform on plus or minus
     ``sqrt(factor / (fan_in + fan_out))``. The draws depend on the seed and the shapes alone,
-    and are those that scikit-learn's MLP makes.
+    and are those that scikit-learn's MLP makes: it fills matrices ``(fan_in, fan_out)``.
     """
     row = architecture.initial(torch.zeros((), dtype=torch.float64), 1)[0]
     for layer, views in zip(architecture.layers, architecture.split(row), strict=True):
         if isinstance(layer, Dense):
             bound = np.sqrt(factor / (layer.fan_in + layer.fan_out))
             for view in views:
-                draws = random_state.uniform(-bound, bound, tuple(view.shape[1:]))
-                view.copy_(torch.from_numpy(draws))
+                draws = random_state.uniform(-bound, bound, view.mT.shape[1:])
+                view.copy_(torch.from_numpy(draws).mT)
     return row[0].numpy()
 
 

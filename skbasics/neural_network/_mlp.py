@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from torch import Tensor
@@ -386,8 +385,9 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
         return classes
 
     def _encode(self, y: Any, *, learn: bool, classes: Any = None) -> np.ndarray:
-        check_classification_targets(y)
         kind = type_of_target(y, input_name="y", raise_unknown=True)
+        if kind.startswith("continuous"):
+            check_classification_targets(y)  # raises, in scikit-learn's words
         if kind == "multiclass-multioutput":
             raise ValueError(
                 "y has several columns that are not yes-no labels. Multioutput-multiclass "
@@ -417,16 +417,16 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
         return (y.toarray() if sp.issparse(y) else np.asarray(y)).astype(float)
 
     def _class_numbers(self, y: Any) -> np.ndarray:
-        encoder = LabelEncoder()
-        encoder.classes_ = as_numpy(self.classes_)
-        unseen = np.setdiff1d(np.unique(y), encoder.classes_)
+        classes = as_numpy(self.classes_)
+        present, codes = np.unique(y, return_inverse=True)
+        unseen = np.setdiff1d(present, classes)
         if unseen.size:
             raise ValueError(
-                f"y contains {unseen}, which are not among the classes {encoder.classes_} that "
-                "the fit began with. partial_fit takes all labels that will ever come as "
-                "`classes` in its first call; a warm start needs the same classes as before."
+                f"y contains {unseen}, not among the classes {classes} that the fit began with. "
+                "partial_fit takes all labels that will ever come as `classes` in its first "
+                "call; a warm start and y_val need the classes of y."
             )
-        codes = encoder.transform(y)[:, None]
+        codes = np.searchsorted(classes, present)[codes][:, None]
         return codes if self.n_outputs_ > 1 else codes.astype(float)
 
     def _fit_weights(self, data: Checked) -> np.ndarray | None:
