@@ -4,20 +4,27 @@ import copy
 import functools
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
 from skbasics._callbacks import FitTasks
-from skbasics._data import Checked, as_features, as_rows, as_weights, check_data, floating_dtype, select
+from skbasics._data import (
+    Checked,
+    as_rows,
+    as_weights,
+    check_data,
+    floating_dtype,
+    select,
+)
+from skbasics._fitted import FittedNetwork, Structure
 from skbasics._options import EngineParameters
 from skbasics._run import HISTORY, Run, Stopping, Validation, own_copy
 from skbasics._sklearn import (
@@ -25,18 +32,12 @@ from skbasics._sklearn import (
     Interval,
     Options,
     StrOptions,
-    check_same_namespace,
     fit_context,
-    validate_data,
     with_callbacks,
 )
-from skbasics._training import Batches, Rows, dense_rows
-from skbasics.network import ACTIVATIONS, Architecture, Loss, Network, feed_forward, glorot_uniform
+from skbasics._training import Batches, Rows
+from skbasics.network import ACTIVATIONS, Loss, Network, glorot_uniform
 from skbasics.optim import OPTIMIZERS, Optimizer, resolve_optimizer
-
-PREDICTION_ROWS = 4096
-"""Rows that prediction puts through the network at a time: enough to fill the cores, few
-enough that the activations stay in the cache and wide sparse data in memory."""
 
 LEARNED = ("_theta", "_statistics", "_training", "_history", "_structure", "_multilabel")
 """The private attributes of a fitted estimator: what it predicts with and how it goes on."""
@@ -62,34 +63,7 @@ def training_method(method: Callable) -> Callable:
     return guarded
 
 
-class Structure(NamedTuple):
-    """What decides the shapes and the function of a network."""
-
-    n_features: int
-    hidden_layer_sizes: tuple[int, ...]
-    n_outputs: int
-    activation: str | Callable
-    batch_norm: bool
-
-    def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
-        """Return the layers, with the dropout of training or without."""
-        return feed_forward(
-            self.n_features,
-            self.hidden_layer_sizes,
-            self.n_outputs,
-            activation=self.activation,
-            batch_norm=self.batch_norm,
-            dropout=dropout,
-        )
-
-
-@functools.lru_cache(maxsize=64)
-def prediction_architecture(structure: Structure) -> Architecture:
-    """Return layers for their pure functions alone, made once: one-row predictions are short."""
-    return structure.architecture()
-
-
-class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
+class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, ABC):
     """An estimator whose model is a network.
 
     A subclass says how its targets become numbers (`_encode`), which loss they call for
@@ -254,9 +228,7 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
         return [[float(p)] for p in given]
 
     def _check_same_structure(self, structure: Structure) -> None:
-        for name, value, before in zip(
-            structure._fields, structure, self._structure, strict=True
-        ):
+        for name, value, before in zip(structure._fields, structure, self._structure, strict=True):
             if value != before:
                 raise ValueError(
                     f"{name} was {before!r} in the fit that this one continues, and "
@@ -401,108 +373,6 @@ class NetworkEstimator(CallbackSupportMixin, EngineParameters, ABC):
             "_statistics": border.as_caller(statistics[0]),
             "out_activation_": self._loss().out_activation,
         }
-
-    # Prediction.
-
-    def _outputs(self, X: Any, method: str, n_layers: int | None = None) -> tuple[Tensor, Border]:
-        """Return the logits of X, or what the first `n_layers` layers compute."""
-        if not hasattr(self, "_theta"):
-            check_is_fitted(self)  # raises; the full check costs a tenth of a one-row predict
-        check_same_namespace(X, self, attribute="_theta", method=method)
-        border = Border.of(X)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=[border.xp.float64, border.xp.float32],
-            reset=False,
-        )
-        return self._forward(X, compute_device(border, self.device), n_layers), border
-
-    def _forward(self, X: Any, device: torch.device, n_layers: int | None) -> Tensor:
-        theta = as_tensor(self._theta, device=device)[None]
-        statistics = as_tensor(self._statistics, device=device)[None]
-        network = prediction_architecture(self._structure)
-        X = as_features(X, device, theta.dtype)
-        blocks = []
-        for start in range(0, X.shape[0], PREDICTION_ROWS):
-            rows = dense_rows(X, slice(start, start + PREDICTION_ROWS), theta)
-            with torch.no_grad():
-                blocks.append(network.apply(theta, statistics, rows[None], n_layers=n_layers)[0])
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
-
-    def hidden_features(self, X: Any, layer: int = -1) -> Any:
-        """Return the activations of a hidden layer: the network's own features of X.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input.
-        layer : int, default=-1
-            The hidden layer, counted from 0, or from the last with negative numbers.
-
-        Returns
-        -------
-        features : array of shape (n_samples, hidden_layer_sizes[layer])
-
-        Raises
-        ------
-        ValueError
-            If there is no such hidden layer.
-        """
-        check_is_fitted(self)
-        n_hidden = self.n_layers_ - 2
-        if not -n_hidden <= layer < n_hidden:
-            raise ValueError(
-                f"layer={layer} is not a hidden layer: this network has {n_hidden} of them, "
-                f"so layer must lie between {-n_hidden} and {n_hidden - 1}."
-            )
-        layers_each = 3 if self._structure.batch_norm else 2
-        features, border = self._outputs(
-            X, "hidden_features", n_layers=layers_each * (layer % n_hidden + 1)
-        )
-        return border.as_caller(features)
-
-    def to_torch(self) -> nn.Module:
-        """Return the network as a plain ``nn.Module``, in eval mode, ending at the logits.
-
-        The module owns a copy of the parameters, in the dtype of the fit.
-
-        Returns
-        -------
-        module : torch.nn.Sequential
-        """
-        check_is_fitted(self)
-        architecture = self._structure.architecture(self._dropout())
-        rows = as_tensor(self._theta)[None], as_tensor(self._statistics)[None]
-        return architecture.to_module(*rows)
-
-    @property
-    def coefs_(self) -> list[Any]:
-        """Weight matrices ``(fan_in, fan_out)``, one a layer; views of the parameters."""
-        return self._parameters("coef")
-
-    @property
-    def intercepts_(self) -> list[Any]:
-        """Bias vectors ``(fan_out,)``, one a layer; views of the parameters."""
-        return self._parameters("intercept")
-
-    def _parameters(self, name: str) -> list[Any]:
-        border, theta = Border.like(self._theta), as_tensor(self._theta)[None]
-        slots = [slot for slot in prediction_architecture(self._structure).slots if slot.name == name]
-        views = [slot.view(theta)[0] for slot in slots]
-        return [border.as_caller(v.view(-1) if name == "intercept" else v.mT) for v in views]
-
-    @property
-    def history_(self) -> dict[str, Any]:
-        """What was recorded of each epoch: equally long arrays by name.
-
-        ``loss`` (penalty included), ``learning_rate``, ``gradient_norm`` (of the epoch's last
-        step), ``seconds``, and where there was a validation set ``validation_loss`` and
-        ``validation_score``, nan for the epochs without one.
-        """
-        arrays = {name: np.asarray(values) for name, values in self._history.items()}
-        return {name: values for name, values in arrays.items() if not np.isnan(values).all()}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

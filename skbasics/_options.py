@@ -24,7 +24,6 @@ REPLACED = {
 """The solver parameters of scikit-learn's MLP, and what says the same here."""
 
 
-
 class EngineParameters(BaseEstimator):
     """Parameter handling: `set_params` reaches into values, old keywords name their successor.
 

@@ -14,7 +14,6 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-
 FETCH_BYTES = 2**20
 """How much of X is gathered in one call: many small batches at a time, large ones singly."""
 
@@ -31,7 +30,7 @@ class Rows:
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the rows of an index ``(K, batch)`` as ``(K, batch, width)`` tensors."""
         flat = index.reshape(-1)
-        X, y = self._take_X(flat), self.y.index_select(0, flat)
+        X, y = self._features(flat), self.y.index_select(0, flat)
         return X.view(*index.shape, -1), y.view(*index.shape, -1)
 
     @property
@@ -44,7 +43,7 @@ class Rows:
         X = dense_rows(self.X, slice(None), self.y)
         return X.expand(n_replicas, *X.shape), self.y.expand(n_replicas, *self.y.shape)
 
-    def _take_X(self, index: Tensor) -> Tensor:
+    def _features(self, index: Tensor) -> Tensor:
         if sp.issparse(self.X):
             return dense_rows(self.X, index.cpu().numpy(), self.y)
         return self.X.index_select(0, index)
@@ -245,9 +244,7 @@ class _Mean:
         self.sums = torch.zeros(n_replicas, dtype=torch.float64, device=device)
         self.weights = 0.0
 
-    def add(
-        self, losses: Tensor, totals: float | Tensor, active: Sequence[int] | None
-    ) -> None:
+    def add(self, losses: Tensor, totals: float | Tensor, active: Sequence[int] | None) -> None:
         if active is None and not isinstance(totals, Tensor):
             self.sums.add_(losses, alpha=totals)
             self.weights += totals

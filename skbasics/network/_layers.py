@@ -129,11 +129,11 @@ class Dense(Layer):
             return None
         return back_to_input(delta, weight, self._deltas.get(tuple(X.shape), weight))
 
-    def apply(self, parameters, statistics, X, training=None):  # noqa: D102
+    def apply(self, parameters, statistics, X, training=None):
         weight, bias = parameters
         return torch.baddbmm(bias, X, weight.mT)
 
-    def to_module(self, parameters, statistics):  # noqa: D102
+    def to_module(self, parameters, statistics):
         weight, bias = parameters
         linear = nn.Linear(self.fan_in, self.fan_out, dtype=weight.dtype, device=weight.device)
         with torch.no_grad():
@@ -159,10 +159,10 @@ class Elementwise(Layer):
     def backward(self, delta: Tensor, input_needed: bool = True) -> Tensor | None:
         return self.activation.backward_(delta, self._kept)
 
-    def apply(self, parameters, statistics, X, training=None):  # noqa: D102
+    def apply(self, parameters, statistics, X, training=None):
         return self.activation.pure(X)
 
-    def to_module(self, parameters, statistics):  # noqa: D102
+    def to_module(self, parameters, statistics):
         return self.activation.module()
 
 
@@ -182,7 +182,7 @@ class CallableActivation(Layer):
         (gradient,) = torch.autograd.grad(self._output, self._input, delta)
         return gradient
 
-    def apply(self, parameters, statistics, X, training=None):  # noqa: D102
+    def apply(self, parameters, statistics, X, training=None):
         out = self.function(X)
         if not isinstance(out, Tensor) or out.shape != X.shape:
             given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
@@ -193,7 +193,7 @@ class CallableActivation(Layer):
             )
         return out
 
-    def to_module(self, parameters, statistics):  # noqa: D102
+    def to_module(self, parameters, statistics):
         return FunctionModule(self.function)
 
 
@@ -242,10 +242,10 @@ class Dropout(Layer):
     def backward(self, delta: Tensor, input_needed: bool = True) -> Tensor | None:
         return delta.mul_(self.mask)
 
-    def apply(self, parameters, statistics, X, training=None):  # noqa: D102
+    def apply(self, parameters, statistics, X, training=None):
         return X if training is None else X * self.mask
 
-    def to_module(self, parameters, statistics):  # noqa: D102
+    def to_module(self, parameters, statistics):
         return nn.Dropout(self.probabilities[0])
 
 
@@ -306,7 +306,7 @@ class BatchNorm(Layer):
         through_moments = shift_gradient + self._normalised * scale_gradient
         return (delta - shares * through_moments).mul_(scale * self._factor)
 
-    def apply(self, parameters, statistics, X, training=None):  # noqa: D102
+    def apply(self, parameters, statistics, X, training=None):
         scale, shift = parameters
         mean, variance = statistics[:2]
         if training is not None:
@@ -314,7 +314,7 @@ class BatchNorm(Layer):
             mean, variance = moments.mean, moments.variance
         return shift + scale * ((X - mean) * torch.rsqrt(variance + self.epsilon))
 
-    def to_module(self, parameters, statistics):  # noqa: D102
+    def to_module(self, parameters, statistics):
         (scale, shift), (mean, variance, _) = parameters, statistics
         module = nn.BatchNorm1d(
             self.width, self.epsilon, self.momentum, dtype=scale.dtype, device=scale.device

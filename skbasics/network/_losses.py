@@ -2,8 +2,8 @@ r"""Losses of one row, and their gradients by the network's last output z.
 
 Each loss is paired with the link that makes its derivative simple, so that the network ends
 at z (the logits), the loss is computed from z without overflow, and the prediction is
-``LINKS[out_activation](z)``. The fast ``rows_and_delta`` and the pure ``rows`` compute the same numbers; the
-tests hold one against the other through autograd.
+``LINKS[out_activation](z)``. The fast ``rows_and_delta`` and the pure ``rows`` compute the same
+numbers; the tests hold one against the other through autograd.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,6 @@ from torch import Tensor
 
 from skbasics._sklearn import Interval
 from skbasics._values import Value
-
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda Z: Z,
@@ -62,10 +61,10 @@ class CrossEntropy(Loss):
 
     out_activation = "softmax"
 
-    def rows(self, Z: Tensor, y: Tensor) -> Tensor:  # noqa: D102
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         return -torch.log_softmax(Z, -1).gather(-1, y)[..., 0]
 
-    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         log_probability = torch.log_softmax(Z, -1)
         rows = log_probability.gather(-1, y)[..., 0].neg_()
         delta = log_probability.exp_()
@@ -81,10 +80,10 @@ class BinaryCrossEntropy(Loss):
 
     out_activation = "logistic"
 
-    def rows(self, Z: Tensor, y: Tensor) -> Tensor:  # noqa: D102
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(Z, y, reduction="none").sum(-1)
 
-    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self.rows(Z, y), torch.sigmoid(Z).sub_(y)
 
 
@@ -92,10 +91,10 @@ class BinaryCrossEntropy(Loss):
 class SquaredError(Loss):
     r"""Half the squared error, :math:`\ell = \tfrac12 (z - y)^2`, as in scikit-learn."""
 
-    def rows(self, Z: Tensor, y: Tensor) -> Tensor:  # noqa: D102
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         return (Z - y).square().sum(-1) / 2
 
-    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         residual = Z - y
         return residual.square().sum(-1).div_(2), residual
 
@@ -104,10 +103,10 @@ class SquaredError(Loss):
 class AbsoluteError(Loss):
     r"""The absolute error, :math:`\ell = |z - y|`; its minimum is the conditional median."""
 
-    def rows(self, Z: Tensor, y: Tensor) -> Tensor:  # noqa: D102
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         return (Z - y).abs().sum(-1)
 
-    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         residual = Z - y
         return residual.abs().sum(-1), residual.sign_()
 
@@ -137,10 +136,10 @@ class Huber(Loss):
 
     _parameter_constraints: ClassVar[dict] = {"delta": [Interval(Real, 0, None, closed="neither")]}
 
-    def rows(self, Z: Tensor, y: Tensor) -> Tensor:  # noqa: D102
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         return F.huber_loss(Z, y, reduction="none", delta=self.delta).sum(-1)
 
-    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self.rows(Z, y), (Z - y).clamp_(-self.delta, self.delta)
 
 
@@ -166,11 +165,11 @@ class Quantile(Loss):
 
     _parameter_constraints: ClassVar[dict] = {"level": [Interval(Real, 0, 1, closed="neither")]}
 
-    def rows(self, Z: Tensor, y: Tensor) -> Tensor:  # noqa: D102
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         residual = y - Z
         return torch.maximum(self.level * residual, (self.level - 1) * residual).sum(-1)
 
-    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         residual = y - Z
         delta = (residual < 0).to(Z.dtype) - self.level
         return self.rows(Z, y), delta.masked_fill_(residual == 0, 0.5 - self.level)
@@ -187,13 +186,13 @@ class Poisson(Loss):
 
     out_activation = "exp"
 
-    def rows(self, Z: Tensor, y: Tensor) -> Tensor:  # noqa: D102
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         return (torch.xlogy(y, y) - y * Z - y + Z.exp()).sum(-1)
 
-    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self.rows(Z, y), Z.exp().sub_(y)
 
-    def check_target(self, y: Tensor) -> None:  # noqa: D102
+    def check_target(self, y: Tensor) -> None:
         if (y < 0).any():
             raise ValueError(
                 f"loss='poisson' needs y >= 0, got a minimum of {float(y.min()):g}. "
@@ -214,7 +213,7 @@ class CallableLoss(Loss):
 
     function: Callable[[Tensor, Tensor], Tensor]
 
-    def rows(self, Z: Tensor, y: Tensor) -> Tensor:  # noqa: D102
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         rows = self.function(Z.flatten(0, 1), y.flatten(0, 1))
         expected = Z.shape[0] * Z.shape[1]
         if not isinstance(rows, Tensor) or rows.shape != (expected,):

@@ -143,7 +143,9 @@ def feed_forward(
         if batch_norm:
             layers.append(BatchNorm(width))
         layers.append(
-            Elementwise(activation) if isinstance(activation, str) else CallableActivation(activation)
+            Elementwise(activation)
+            if isinstance(activation, str)
+            else CallableActivation(activation)
         )
         if dropout and any(dropout[i]):
             layers.append(Dropout(dropout[i]))
@@ -275,4 +277,6 @@ class NetworkObjective:
 
     def _add_penalty(self, losses: Tensor, strength: float | Tensor) -> None:
         squares = torch.linalg.vecdot(self._weights, self._weights)
-        add_scaled_(losses, squares, (strength[:, 0] if isinstance(strength, Tensor) else strength) / 2)
+        add_scaled_(
+            losses, squares, (strength[:, 0] if isinstance(strength, Tensor) else strength) / 2
+        )

@@ -13,7 +13,9 @@ ONEDNN_FROM = 4_000_000
 """Multiplications in a product from which oneDNN is tried."""
 
 try:
-    _linear = torch.ops.mkldnn._linear_pointwise.default if torch.backends.mkldnn.is_available() else None
+    _linear = (
+        torch.ops.mkldnn._linear_pointwise.default if torch.backends.mkldnn.is_available() else None
+    )
 except (AttributeError, RuntimeError):  # the operator is private to torch
     _linear = None
 

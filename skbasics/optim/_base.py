@@ -179,7 +179,7 @@ class FirstOrder(Optimizer):
     def look_ahead(self, theta: Tensor, state: State) -> None:
         """Move theta to where the rule wants its gradient taken."""
 
-    def start(  # noqa: D102
+    def start(
         self,
         objective: Any,
         *,
@@ -206,7 +206,7 @@ class FirstOrder(Optimizer):
             objective.n_decayed,
         )
 
-    def step(  # noqa: D102
+    def step(
         self, objective: Any, batch: Any, state: State, active: Sequence[int] | None = None
     ) -> Tensor:
         if active is None:
@@ -216,9 +216,7 @@ class FirstOrder(Optimizer):
             return losses
         return self._step_some(objective, batch, state, active)
 
-    def _step_some(
-        self, objective: Any, batch: Any, state: State, active: Sequence[int]
-    ) -> Tensor:
+    def _step_some(self, objective: Any, batch: Any, state: State, active: Sequence[int]) -> Tensor:
         take = list(active)
         part, theta = state.rows(take), objective.theta[take]
         self.look_ahead(theta, part)

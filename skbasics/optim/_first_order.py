@@ -54,7 +54,7 @@ class SGD(FirstOrder):
         "max_gradient_norm": CLIP,
     }
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:  # noqa: D102
+    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:
         add_scaled_(theta, gradient, -state.learning_rate)
 
 
@@ -122,7 +122,7 @@ class Momentum(FirstOrder):
         "max_gradient_norm": CLIP,
     }
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:  # noqa: D102
+    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:
         velocity = state.buffers["velocity"]
         velocity.mul_(state.numbers["momentum"])
         add_scaled_(velocity, gradient, state.learning_rate)
@@ -159,10 +159,10 @@ class NAG(Momentum):
     0.8
     """
 
-    def look_ahead(self, theta: Tensor, state: State) -> None:  # noqa: D102
+    def look_ahead(self, theta: Tensor, state: State) -> None:
         add_scaled_(theta, state.buffers["velocity"], -state.numbers["momentum"])
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:  # noqa: D102
+    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:
         # theta already stands at the look-ahead point: what remains of the step is the
         # gradient's part.
         velocity = state.buffers["velocity"]
@@ -214,7 +214,7 @@ class RMSprop(FirstOrder):
         "max_gradient_norm": CLIP,
     }
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:  # noqa: D102
+    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:
         mean_square = state.buffers["mean_square"]
         _decay_average_(mean_square, gradient.square(), state.numbers["beta"])
         direction = gradient / (mean_square.sqrt() + state.numbers["epsilon"])
@@ -268,7 +268,7 @@ class Adam(FirstOrder):
         "max_gradient_norm": CLIP,
     }
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:  # noqa: D102
+    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:
         step = state.common_step
         if step is None:
             _adam(theta, gradient, state)
@@ -316,7 +316,7 @@ class AdamW(Adam):
         "weight_decay": [NOT_NEGATIVE],
     }
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:  # noqa: D102
+    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:
         weights = theta[:, : state.n_decayed]
         weights.mul_(1 - state.learning_rate * state.numbers["weight_decay"])
         super().update(theta, gradient, state)

@@ -61,7 +61,7 @@ class InverseScaling(Schedule):
         "power": [Interval(Real, 0, None, closed="left")],
     }
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:  # noqa: D102
+    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         return self.initial / (step + 1) ** self.power
 
 
@@ -91,7 +91,7 @@ class ExponentialDecay(Schedule):
         "decay": [Interval(Real, 0, 1, closed="right")],
     }
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:  # noqa: D102
+    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         return self.initial * self.decay**step
 
 
@@ -135,7 +135,7 @@ class Cosine(Schedule):
         "warmup": [Interval(Integral, 0, None, closed="left")],
     }
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:  # noqa: D102
+    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         if step < self.warmup:
             return self.initial * (step + 1) / self.warmup
         length = _known_length("Cosine", self.n_steps or n_steps)
@@ -172,7 +172,7 @@ class OneCycle(Schedule):
 
     _parameter_constraints: ClassVar[dict] = {"peak": [POSITIVE], "n_steps": [COUNT, None]}
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:  # noqa: D102
+    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         length = _known_length("OneCycle", self.n_steps or n_steps)
         top = 0.3 * length - 1
         low, lowest = self.peak / 25, self.peak / 25e4
@@ -217,7 +217,7 @@ class Adaptive(Schedule):
         "patience": [COUNT, None],
     }
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:  # noqa: D102
+    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         return self.initial / self.factor**n_cuts
 
 

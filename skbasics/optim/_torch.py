@@ -43,7 +43,7 @@ class TorchOptimizer(Optimizer):
     def __hash__(self) -> int:
         return hash((self.cls, tuple(sorted(self.params or ()))))
 
-    def start(  # noqa: D102
+    def start(
         self,
         objective: Any,
         *,
@@ -53,7 +53,7 @@ class TorchOptimizer(Optimizer):
         replicas = [self] * len(objective.theta) if replicas is None else replicas
         return TorchState([_Driver(objective, k, replica) for k, replica in enumerate(replicas)])
 
-    def step(  # noqa: D102
+    def step(
         self,
         objective: Any,
         batch: Any,
