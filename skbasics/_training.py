@@ -126,19 +126,17 @@ class Batches:
         self._runs = self._group(self.slices[0]) if self._aligned else []
         self._whole = self._whole_batch() if self._aligned and self.n_batches[0] == 1 else None
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of one epoch."""
-        if self._whole is not None:
+    def epoch(self, running: np.ndarray) -> Iterator[Batch]:
+        """Yield the batches of one epoch; replicas that do not run have no rows in them."""
+        if not (self._aligned and running.all()):
+            yield from self._ragged_batches(running)
+        elif self._whole is not None:
             yield self._whole
-            return
-        index = self._index()
-        if self._aligned:
-            yield from self._aligned_batches(index)
         else:
-            yield from (self._ragged_batch(index, step) for step in range(max(self.n_batches)))
+            yield from self._aligned_batches(self._index())
 
     def _whole_batch(self) -> Batch:
-        """One batch an epoch: its order changes rounding at most, so it is made once."""
+        """Return the only batch of every epoch, which is made once."""
         n_replicas = len(self.orders)
         if self.subsets is not None:
             return self._aligned_batch(torch.stack(self.subsets))
@@ -147,8 +145,9 @@ class Batches:
 
     def _index(self) -> Tensor:
         """Draw the epoch's order: row numbers ``(K, longest)``, padded by row 0."""
-        if self.shuffle:
-            for k, state in enumerate(self.random_states):
+        for k, state in enumerate(self.random_states):
+            # The order within a single batch changes rounding alone: nothing is drawn for it.
+            if self.shuffle and self.n_batches[k] > 1:
                 self.orders[k] = self.orders[k][state.permutation(len(self.orders[k]))]
         device = self.rows.y.device
         orders = [torch.from_numpy(order).to(device) for order in self.orders]
@@ -181,8 +180,15 @@ class Batches:
     def _weights_of(self, index: Tensor) -> Tensor | None:
         return None if self.weights is None else self.weights[index]
 
-    def _ragged_batch(self, index: Tensor, step: int) -> Batch:
-        slices = [s[step] if step < len(s) else slice(0, 0) for s in self.slices]
+    def _ragged_batches(self, running: np.ndarray) -> Iterator[Batch]:
+        index = self._index()
+        slices = [s if runs else [] for s, runs in zip(self.slices, running, strict=True)]
+        for step in range(max(len(s) for s in slices)):
+            yield self._ragged_batch(
+                index, [s[step] if step < len(s) else slice(0, 0) for s in slices]
+            )
+
+    def _ragged_batch(self, index: Tensor, slices: list[slice]) -> Batch:
         sizes = [s.stop - s.start for s in slices]
         index = torch.nn.utils.rnn.pad_sequence(
             [row[s] for row, s in zip(index, slices, strict=True)], batch_first=True
@@ -230,10 +236,9 @@ def _epoch(
 ) -> list[float]:
     objective.seed_epoch(batches.random_states)
     mean = _Mean(len(running), objective.theta.device)
-    for batch in batches:
-        active = _active(batch, running)
-        losses = optimizer.step(objective, batch, state, active)
-        mean.add(losses, batch.totals, active)
+    for batch in batches.epoch(running):
+        losses = optimizer.step(objective, batch, state, batch.active)
+        mean.add(losses, batch.totals, batch.active)
     return mean.values()
 
 
@@ -259,13 +264,6 @@ class _Mean:
 
     def values(self) -> list[float]:
         return (self.sums / self.weights).tolist()
-
-
-def _active(batch: Batch, running: np.ndarray) -> list[int] | None:
-    if len(running) == 1 or running.all():
-        return batch.active
-    present = range(len(running)) if batch.active is None else batch.active
-    return [k for k in present if running[k]]
 
 
 @dataclass

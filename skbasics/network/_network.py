@@ -49,7 +49,8 @@ class Architecture:
     """The layers of a network and where each parameter lives in a row of theta.
 
     What weight decay touches comes first, so that decay, like every other operation of
-    training, is one call on one block: ``[W_1, W_2, ..., b_1, b_2, ...]``. Running statistics have a row of their own.
+    training, is one call on one block: ``[W_1, W_2, ..., b_1, b_2, ...]``. Running statistics
+    have a row of their own.
 
     Attributes
     ----------

@@ -164,7 +164,7 @@ class OneCycle(Schedule):
     --------
     >>> from skbasics.optim import OneCycle
     >>> [round(OneCycle(0.1, n_steps=11).rate(t), 4) for t in (0, 2, 10)]
-    [0.004, 0.0957, 0.0]
+    [0.004, 0.096, 0.0]
     """
 
     peak: float

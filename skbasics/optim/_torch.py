@@ -116,8 +116,9 @@ class TorchState:
     def resume(self, exported: dict[str, Any]) -> "TorchState":
         """Take up an exported state, with this one's hyper-parameters."""
         for driver, state in zip(self.drivers, exported["torch"], strict=True):
-            groups = driver.optimizer.state_dict()["param_groups"]
-            driver.optimizer.load_state_dict({"state": _tensors(state), "param_groups": groups})
+            for index, remembered in state.items():
+                # load_state_dict would cast counters to the parameters' dtype.
+                driver.optimizer.state[driver.parameters[index]] = _tensors(remembered)
         return self
 
 

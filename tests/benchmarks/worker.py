@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits
@@ -58,7 +59,7 @@ def fit_loop(X, y, hidden, n_epochs):
     n_outputs = n_classes if n_classes > 2 else 1
     widths = [X.shape[1], *hidden, n_outputs]
     layers = []
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out, dtype=getattr(torch, str(X.dtype))), nn.ReLU()]
     model = nn.Sequential(*layers[:-1])
     optimizer = torch.optim.Adam(model.parameters(), fused=True)

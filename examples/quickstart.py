@@ -1,0 +1,44 @@
+"""A grid search over a pipeline on real digits, then the same model on a stream."""
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.metrics import confusion_matrix
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skbasics import MLPClassifier
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
+
+# The search: any scikit-learn tool takes the classifier, nested optimizer parameters included.
+pipeline = Pipeline(
+    [
+        ("scale", StandardScaler()),
+        ("mlp", MLPClassifier(max_iter=60, early_stopping=True, random_state=0)),
+    ]
+)
+grid = {
+    "mlp__optimizer__learning_rate": [1e-3, 3e-3, 1e-2],
+    "mlp__hidden_layer_sizes": [(50,), (100,), (100, 50)],
+}
+search = GridSearchCV(pipeline, grid, cv=3).fit(X_train, y_train)
+
+best = search.best_params_
+print("Best of", len(search.cv_results_["params"]), "candidates:")
+print("  hidden_layer_sizes =", best["mlp__hidden_layer_sizes"])
+print("  learning_rate      =", best["mlp__optimizer__learning_rate"])
+print(f"Accuracy on {len(y_test)} digits held out: {search.score(X_test, y_test):.3f}")
+print("Confusion matrix (rows: true digit, columns: predicted):")
+print(confusion_matrix(y_test, search.predict(X_test)))
+
+# A stream: the same rows, 50 at a time, each seen once; optimizer and all go on.
+scaler = StandardScaler().fit(X_train)
+stream = MLPClassifier(random_state=0, batch_size=10)
+print("\nAccuracy while a stream of digits goes by:")
+for part, rows in enumerate(np.array_split(np.arange(len(y_train)), 27), start=1):
+    stream.partial_fit(scaler.transform(X_train[rows]), y_train[rows], classes=np.arange(10))
+    if part % 9 == 0:
+        score = stream.score(scaler.transform(X_test), y_test)
+        print(f"  after {stream.t_:4d} digits: {score:.3f}")

@@ -1,0 +1,120 @@
+"""scikit-learn's checks on every estimator: all that are yielded, and those that are not."""
+
+import copy
+import pickle
+from unittest import SkipTest
+
+import numpy as np
+import pytest
+import torch
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.utils import estimator_checks as checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import skbasics
+from skbasics import MLPClassifier, MLPRegressor
+
+ESTIMATORS = [MLPClassifier(), MLPRegressor()]
+OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")
+
+
+def name(estimator):
+    return type(estimator).__name__
+
+
+def yielded():
+    for estimator in ESTIMATORS:
+        for i, (instance, check) in enumerate(estimator_checks_generator(estimator)):
+            label = getattr(check, "func", check).__name__
+            yield pytest.param(instance, check, id=f"{name(estimator)}-{i}-{label}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(yielded()))
+@pytest.mark.filterwarnings("default")
+def test_common_checks(estimator, check):
+    """Every check passes; one may be skipped only for hardware that is not here."""
+    try:
+        check(estimator)
+    except SkipTest as skipped:
+        if not any(word in str(skipped) for word in OTHER_HARDWARE):
+            pytest.fail(f"skipped: {skipped}")
+        pytest.skip(str(skipped))
+
+
+def test_no_tag_switches_checks_off():
+    for estimator in ESTIMATORS:
+        tags = estimator.__sklearn_tags__()
+        off = (tags.no_validation, tags.non_deterministic, tags._skip_test)
+        assert not any(off)
+        assert tags.input_tags.two_d_array
+        assert tags.array_api_support
+        assert tags.input_tags.sparse
+
+
+UNYIELDED = [
+    checks.check_param_validation,
+    checks.check_inplace_ensure_writeable,
+    checks.check_dataframe_column_names_consistency,
+]
+
+
+@pytest.mark.parametrize("check", UNYIELDED, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=name)
+@pytest.mark.filterwarnings("default")
+def test_common_checks_that_are_not_yielded(estimator, check):
+    check(name(estimator), clone(estimator))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=name)
+@pytest.mark.parametrize("namespace", ["torch", "array_api_strict"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.filterwarnings("default")
+def test_array_api_values_are_those_of_numpy(estimator, namespace, dtype):
+    device = {"torch": "cpu", "array_api_strict": "CPU_DEVICE"}[namespace]
+    checks.check_array_api_input_and_values(
+        name(estimator), estimator, namespace, device_name=device, dtype_name=dtype
+    )
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=name)
+def test_cuda_tensors_and_numpy_on_cuda(estimator):
+    checks.check_array_api_input(name(estimator), estimator, "torch", "cuda", "float32")
+    X, y = load_iris(return_X_y=True)
+    moved = clone(estimator).set_params(device="cuda", random_state=0, max_iter=5).fit(X, y)
+    here = clone(estimator).set_params(random_state=0, max_iter=5).fit(X, y)
+    assert isinstance(moved.coefs_[0], np.ndarray)
+    np.testing.assert_allclose(moved.coefs_[0], here.coefs_[0], rtol=1e-6, atol=1e-9)
+    loaded = pickle.loads(pickle.dumps(moved)).set_params(device=None)
+    np.testing.assert_array_equal(loaded.predict(X), moved.predict(X))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=name)
+def test_tensors_stay_tensors_everywhere(estimator):
+    X, y = (torch.from_numpy(part) for part in load_iris(return_X_y=True))
+    with config_context(array_api_dispatch=True):
+        fitted = clone(estimator).set_params(max_iter=3).fit(X, y)
+        assert isinstance(fitted.predict(X), torch.Tensor)
+        assert all(isinstance(array, torch.Tensor) for array in fitted.coefs_)
+        assert isinstance(fitted.hidden_features(X), torch.Tensor)
+        stored = copy.deepcopy(fitted)
+        fitted.partial_fit(X, y)
+    assert isinstance(stored._theta, torch.Tensor)
+    assert not torch.equal(stored._theta, fitted._theta)
+
+
+def test_public_names_are_importable_flat_and_documented():
+    for public in skbasics.__all__:
+        member = getattr(skbasics, public)
+        if isinstance(member, type):
+            assert member.__doc__
+            assert "Examples" in member.__doc__ or public in (
+                "AbsoluteError",
+                "SquaredError",
+                "Poisson",
+            )
+    with pytest.raises(AttributeError, match="no attribute 'Perceptron'"):
+        _ = skbasics.Perceptron
