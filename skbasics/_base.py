@@ -99,8 +99,14 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
     _y_numeric: ClassVar[bool] = True
 
     @abstractmethod
-    def _encode(self, y: Any, *, learn: bool, classes: Any = None) -> np.ndarray:
-        """Return y as numbers ``(n, n_targets)``; learn the coding, where `learn`, from it."""
+    def _encode(
+        self, y: Any, *, learn: bool, classes: Any = None, complete: bool = False
+    ) -> np.ndarray:
+        """Return y as numbers ``(n, n_targets)``.
+
+        Where `learn`, the coding is learned from y or from all `classes`; else it is known,
+        and where `complete`, y must show all of it.
+        """
 
     @abstractmethod
     def _loss(self) -> Loss:
@@ -136,7 +142,7 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
             self._forget()
         past = own_copy(getattr(self, "_training", {}), stream)
         data = self._check(X, y, sample_weight, reset=first)
-        target = self._encode(data.y, learn=first, classes=classes)
+        target = self._encode(data.y, learn=first, classes=classes, complete=not stream)
         if "random_state" not in past:
             past["random_state"] = own_random_state(self.random_state)
         network = self._start_network(data, past, first)
@@ -320,6 +326,7 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
             shuffle=self.shuffle,
             random_states=[past["random_state"]],
             min_batch_size=2 if self.batch_norm else 1,
+            orders=[past["order"]] if "order" in past and not stream else None,
         )
 
     def _batch_size(self, n_rows: int, stream: bool) -> int:
@@ -351,6 +358,8 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
         """Set the fitted attributes, all at once."""
         vars(self).update(self._learned(run.kept(), border))
         self._training = run.export(border.as_caller)
+        if self.warm_start:
+            self._training["order"] = run.batches.orders[0]
         history = vars(self).setdefault("_history", {name: [] for name in HISTORY})
         for name, values in run.history.items():
             history[name].extend(values)

@@ -207,7 +207,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             )
         return classes
 
-    def _encode(self, y: Any, *, learn: bool, classes: Any = None) -> np.ndarray:
+    def _encode(
+        self, y: Any, *, learn: bool, classes: Any = None, complete: bool = False
+    ) -> np.ndarray:
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         if kind.startswith("continuous"):
             check_classification_targets(y)  # raises, in scikit-learn's words
@@ -224,7 +226,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
                 f"y is {kind} here, and was {'an indicator matrix' if self._multilabel else 'not'}"
                 f"{'' if self._multilabel else ' an indicator matrix'} when the fit began."
             )
-        return self._indicators(y) if multilabel else self._class_numbers(y)
+        return self._indicators(y) if multilabel else self._class_numbers(y, complete)
 
     def _learn_classes(self, y: Any, multilabel: bool, classes: np.ndarray | None) -> None:
         self._multilabel = multilabel
@@ -241,10 +243,16 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             )
         return (y.toarray() if sp.issparse(y) else np.asarray(y)).astype(float)
 
-    def _class_numbers(self, y: Any) -> np.ndarray:
+    def _class_numbers(self, y: Any, complete: bool) -> np.ndarray:
         classes = as_numpy(self.classes_)
         present, codes = np.unique(y, return_inverse=True)
         unseen = np.setdiff1d(present, classes)
+        if complete and len(present) < len(classes):
+            raise ValueError(
+                f"warm_start goes on with the classes of the fit before, {classes}, and y has "
+                f"only {present}. Use partial_fit for rows of some classes alone, or "
+                "warm_start=False for a new model."
+            )
         if unseen.size:
             raise ValueError(
                 f"y contains {unseen}, not among the classes {classes} that the fit began with. "

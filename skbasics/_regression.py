@@ -109,7 +109,9 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         loss.validate()
         return loss
 
-    def _encode(self, y: Any, *, learn: bool, classes: Any = None) -> np.ndarray:
+    def _encode(
+        self, y: Any, *, learn: bool, classes: Any = None, complete: bool = False
+    ) -> np.ndarray:
         target = np.asarray(y, dtype=float).reshape(len(y), -1)
         if learn:
             self.n_outputs_ = target.shape[1]

@@ -100,6 +100,9 @@ class Batches:
         as in scikit-learn.
     min_batch_size : int
         A last batch with fewer rows joins the one before it (batch normalisation needs two).
+    orders : list of K ndarrays or None
+        The order of the epoch before, where training goes on; ignored if the rows are more or
+        fewer now.
     """
 
     def __init__(
@@ -112,11 +115,14 @@ class Batches:
         shuffle: bool,
         random_states: Sequence[np.random.RandomState],
         min_batch_size: int = 1,
+        orders: Sequence[np.ndarray] | None = None,
     ) -> None:
         self.rows, self.subsets, self.weights = rows, subsets, weights
         self.shuffle, self.random_states = shuffle, random_states
         counts = [len(rows)] * len(batch_sizes) if subsets is None else [len(s) for s in subsets]
         self.orders = [np.arange(count) for count in counts]
+        if orders is not None and [len(order) for order in orders] == counts:
+            self.orders = list(orders)
         self.slices = [
             list(gen_batches(count, min(size, count), min_batch_size=min_batch_size))
             for count, size in zip(counts, batch_sizes, strict=True)

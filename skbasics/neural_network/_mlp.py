@@ -305,11 +305,12 @@ class MLPRegressor(NetworkRegressor):
     >>> from skbasics import Adam, MLPRegressor, Quantile
     >>> X = np.linspace(-1, 1, 200)[:, None]
     >>> y = np.sin(3 * X[:, 0])
-    >>> mlp = MLPRegressor((50,), "tanh", optimizer=Adam(0.01), max_iter=500, random_state=0)
+    >>> mlp = MLPRegressor((50,), optimizer=Adam(0.03), max_iter=500, random_state=0)
     >>> mlp.fit(X, y).score(X, y) > 0.98
     True
-    >>> upper = MLPRegressor(loss=Quantile(level=0.9), random_state=0, max_iter=500)
-    >>> bool(upper.fit(X, y).predict(X).mean() > y.mean())
+    >>> upper = MLPRegressor(loss=Quantile(level=0.9), max_iter=500, random_state=0)
+    >>> share = np.mean(y <= upper.fit(X, y).predict(X))
+    >>> bool(0.85 < share < 0.95)
     True
     """
 
