@@ -17,10 +17,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CONTENDERS = ("skbasics", "scikit-learn", "torch loop")
 CASES = (
-    ("breast cancer", (100,), 60),
-    ("digits", (100,), 40),
-    ("MNIST", (100,), 3),
-    ("MNIST", (256, 128), 2),
+    ("breast cancer", (100,), 200),
+    ("digits", (100,), 100),
+    ("MNIST", (100,), 4),
+    ("MNIST", (256, 128), 3),
 )
 
 
