@@ -28,7 +28,7 @@ def as_tensor(
     memory map.
     """
     if not isinstance(array, torch.Tensor):
-        array = np.ascontiguousarray(as_numpy(array))
+        array = np.asarray(as_numpy(array), order="C")  # which keeps scalars scalar
         array = torch.from_numpy(array) if array.flags.writeable else _from_read_only(array)
     if array.requires_grad:
         array = array.detach()
@@ -87,6 +87,12 @@ class Border:
     def is_torch(self) -> bool:
         """Whether the caller speaks torch."""
         return "torch" in self.xp.__name__
+
+    def follow(self, array: Any) -> Any:
+        """Return a NumPy array in the caller's namespace, if it has numbers and not words."""
+        if self.is_numpy or not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+            return array
+        return self.as_caller(torch.from_numpy(np.ascontiguousarray(array)))
 
     def as_caller(self, tensor: torch.Tensor) -> Any:
         """Return `tensor` in the caller's namespace, on the caller's device."""

@@ -1,6 +1,5 @@
 """What every estimator that trains a network shares: training, continuation, prediction."""
 
-import copy
 import functools
 import warnings
 from abc import ABC, abstractmethod
@@ -10,8 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.metrics import check_scoring, get_scorer_names
-from sklearn.model_selection import train_test_split
+from sklearn.metrics import get_scorer_names
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
@@ -22,11 +20,11 @@ from skbasics._data import (
     as_weights,
     check_data,
     floating_dtype,
-    select,
 )
 from skbasics._fitted import FittedNetwork, Structure
+from skbasics._held_out import HoldOut
 from skbasics._options import EngineParameters
-from skbasics._run import HISTORY, Run, Stopping, Validation, own_copy
+from skbasics._run import HISTORY, Run, Stopping, own_copy
 from skbasics._sklearn import (
     CallbackSupportMixin,
     Interval,
@@ -63,7 +61,7 @@ def training_method(method: Callable) -> Callable:
     return guarded
 
 
-class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, ABC):
+class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParameters, ABC):
     """An estimator whose model is a network.
 
     A subclass says how its targets become numbers (`_encode`), which loss they call for
@@ -148,6 +146,7 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
         network = self._start_network(data, past, first)
         rows = as_rows(data.X, target, network.theta.device, network.theta.dtype)
         self._loss().check_target(rows.y)
+        self.out_activation_ = self._loss().out_activation
         train, validation = self._hold_out(data, rows, held_out, past, stream)
         run = Run(
             type(self).__name__,
@@ -196,8 +195,9 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
             self.n_outputs_,
             self.activation,
             bool(self.batch_norm),
+            self._dropout(),
         )
-        architecture = structure.architecture(self._dropout())
+        architecture = structure.architecture(training=True)
         device = compute_device(data.border, self.device)
         if first:
             factor = 2.0 if self.activation == "logistic" else 6.0
@@ -222,8 +222,8 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
             )
         return tuple(int(size) for size in sizes)
 
-    def _dropout(self) -> list[list[float]]:
-        """Return the drop probability of each hidden layer, for a stack of one."""
+    def _dropout(self) -> tuple[float, ...]:
+        """Return the drop probability of each hidden layer."""
         n_layers = len(self._hidden_layer_sizes())
         given = [self.dropout] * n_layers if isinstance(self.dropout, Real) else list(self.dropout)
         if len(given) != n_layers or not all(isinstance(p, Real) and 0 <= p < 1 for p in given):
@@ -231,81 +231,15 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
                 f"dropout must be a probability in [0, 1), or one for each of the {n_layers} "
                 f"hidden layers, got {self.dropout!r}."
             )
-        return [[float(p)] for p in given]
+        return tuple(float(p) for p in given)
 
     def _check_same_structure(self, structure: Structure) -> None:
         for name, value, before in zip(structure._fields, structure, self._structure, strict=True):
-            if value != before:
+            if value != before and name != "dropout":
                 raise ValueError(
                     f"{name} was {before!r} in the fit that this one continues, and "
                     f"is now {value!r}. Set it back, or start afresh (warm_start=False and fit)."
                 )
-
-    def _hold_out(
-        self,
-        data: Checked,
-        rows: Rows,
-        held_out: tuple[Any, Any, Any],
-        past: dict[str, Any],
-        stream: bool,
-    ) -> tuple[np.ndarray | None, Validation | None]:
-        """Return the rows to train on (None: all), and what to validate on."""
-        X_val, y_val, weights_val = held_out
-        if (X_val is None) != (y_val is None):
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"fit was given {given} without {missing}; pass both or neither.")
-        if X_val is not None:
-            data = self._check(X_val, y_val, weights_val, reset=False)
-            target = self._encode(data.y, learn=False)
-            rows = as_rows(data.X, target, rows.y.device, floating_dtype(rows.X))
-            return None, self._validation(data, rows)
-        if stream or not self.early_stopping:
-            return None, None
-        train, test = self._split(rows, past)
-        weights = None if data.weights is None else data.weights[test]
-        held = Checked(select(data.X, test), data.y[test], weights, data.border)
-        return train, self._validation(held, Rows(select(rows.X, test), rows.y[test]))
-
-    def _split(self, rows: Rows, past: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Split row numbers, in every continuation of a fit as in its first call."""
-        if "split_state" in past:
-            random_state = np.random.RandomState()
-            random_state.set_state(past["split_state"])
-        else:
-            random_state = past["random_state"]
-            past["split_state"] = random_state.get_state(legacy=True)
-        train, test = train_test_split(
-            np.arange(len(rows)),
-            test_size=self.validation_fraction,
-            random_state=random_state,
-            stratify=self._stratify(rows.y.cpu().numpy()),
-        )
-        if len(test) < 2:
-            raise ValueError(
-                f"The validation set is too small: {len(test)} of {len(rows)} rows at "
-                f"validation_fraction={self.validation_fraction:g}, and two are needed. Raise "
-                "validation_fraction, or pass X_val and y_val to fit."
-            )
-        return train, test
-
-    def _validation(self, data: Checked, rows: Rows) -> Validation:
-        weights = as_weights(data.weights, rows)
-        if self.scoring is None:
-            return Validation(rows, weights, lambda Z, run: self._default_score(Z, rows, weights))
-        scorer = check_scoring(self, self.scoring)
-        options = {} if data.weights is None else {"sample_weight": data.weights}
-
-        def score(Z: Tensor, run: Run) -> float:
-            return float(scorer(self._snapshot(run, data.border), data.X, data.y, **options))
-
-        return Validation(rows, weights, score)
-
-    def _snapshot(self, run: Run, border: Border) -> Self:
-        """Return a copy of the estimator that predicts with the run's present parameters."""
-        snapshot = copy.copy(self)
-        vars(snapshot).update(self._learned((run.network.theta, run.network.statistics), border))
-        vars(snapshot).pop("feature_names_in_", None)  # it is given arrays, not data frames
-        return snapshot
 
     def _batches(
         self,
@@ -380,7 +314,6 @@ class NetworkEstimator(CallbackSupportMixin, FittedNetwork, EngineParameters, AB
         return {
             "_theta": border.as_caller(theta[0]),
             "_statistics": border.as_caller(statistics[0]),
-            "out_activation_": self._loss().out_activation,
         }
 
     def __sklearn_tags__(self) -> Any:

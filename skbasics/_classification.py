@@ -118,8 +118,8 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         if self._multilabel:
             return border.as_caller((Z > 0).long())
         codes = self._codes(Z)
-        if isinstance(self.classes_, np.ndarray):
-            return self.classes_[codes.cpu().numpy()]
+        if border.is_numpy or isinstance(self.classes_, np.ndarray):
+            return as_numpy(self.classes_)[codes.cpu().numpy()]
         return self.classes_[border.as_caller(codes)]
 
     def predict_proba(self, X: Any) -> Any:
@@ -231,6 +231,11 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     def _learn_classes(self, y: Any, multilabel: bool, classes: np.ndarray | None) -> None:
         self._multilabel = multilabel
         if multilabel:
+            if classes is not None and len(classes) != y.shape[1]:
+                raise ValueError(
+                    f"classes={classes} are not the labels of an indicator matrix of "
+                    f"{y.shape[1]} columns. Pass classes=np.arange({y.shape[1]})."
+                )
             classes = np.arange(y.shape[1])
         self.classes_ = np.unique(y) if classes is None else classes
         n_classes = self.classes_.shape[0]
@@ -281,17 +286,27 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
                 strict=True,
             )
         )
+        if not all(np.isfinite(factor) and factor >= 0 for factor in factors.values()):
+            raise ValueError(
+                f"class_weight must be finite and not negative, got {self.class_weight!r}."
+            )
         weights = np.array([factors[label] for label in np.asarray(data.y).tolist()])
+        if not weights.any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} leaves no row with a weight above zero."
+            )
         return weights if data.weights is None else weights * data.weights
 
     def _stratify(self, target: np.ndarray) -> np.ndarray | None:
         """Stratify by class: always with two, with more where each class can be split."""
         if self._multilabel:
             return None
-        codes, counts = target[:, 0], np.unique(target[:, 0], return_counts=True)[1]
-        n_validation = int(np.ceil(self.validation_fraction * len(codes)))
+        counts = np.unique(target[:, 0], return_counts=True)[1]
+        n_validation = int(np.ceil(self.validation_fraction * len(target)))
         possible = counts.min() > 1 and n_validation >= len(counts)
-        return codes if self.n_outputs_ == 1 or possible else None
+        if self.n_outputs_ > 1 and not possible:
+            return None
+        return as_numpy(self.classes_)[target[:, 0].astype(int)]
 
     def _default_score(self, Z: Tensor, rows: Rows, weights: Tensor | None) -> float:
         """Return the accuracy; that of whole rows for an indicator matrix."""
@@ -304,9 +319,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         return float((hits * weights).sum() / weights.sum())
 
     def _learned(self, parameters: tuple[Tensor, Tensor], border: Border) -> dict[str, Any]:
-        classes = as_numpy(self.classes_)
-        if not border.is_numpy and classes.dtype.kind in "biuf":
-            classes = border.as_caller(torch.from_numpy(classes))
+        classes = border.follow(as_numpy(self.classes_))
         return super()._learned(parameters, border) | {"classes_": classes}
 
     def __sklearn_tags__(self) -> Any:

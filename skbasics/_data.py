@@ -99,4 +99,11 @@ def as_weights(weights: np.ndarray | None, rows: Rows) -> Tensor | None:
     if weights is None or (weights == 1).all():
         return None
     dtype = floating_dtype(rows.X)
-    return torch.as_tensor(weights, dtype=dtype, device=rows.y.device)
+    tensor = torch.as_tensor(weights, dtype=dtype, device=rows.y.device)
+    if not torch.isfinite(tensor.sum()) or ((tensor == 0).cpu().numpy() & (weights > 0)).any():
+        raise ValueError(
+            f"sample_weight lies between {weights.min():g} and {weights.max():g}, and X is "
+            f"{str(dtype).removeprefix('torch.')}, which cannot hold such weights or their sum. "
+            "Divide them by their mean, or pass X as float64."
+        )
+    return tensor

@@ -1,7 +1,8 @@
 """A fitted network: prediction, its inner features, and its parameters to look at."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,16 +29,17 @@ class Structure(NamedTuple):
     n_outputs: int
     activation: str | Callable
     batch_norm: bool
+    dropout: tuple[float, ...]
 
-    def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
-        """Return the layers, with the dropout of training or without."""
+    def architecture(self, training: bool = False) -> Architecture:
+        """Return the layers of a stack of one, with dropout if they are to be trained."""
         return feed_forward(
             self.n_features,
             self.hidden_layer_sizes,
             self.n_outputs,
             activation=self.activation,
             batch_norm=self.batch_norm,
-            dropout=dropout,
+            dropout=[[probability] for probability in self.dropout] if training else (),
         )
 
 
@@ -102,10 +104,12 @@ class FittedNetwork:
         """
         check_is_fitted(self)
         n_hidden = self.n_layers_ - 2
-        if not -n_hidden <= layer < n_hidden:
+        if n_hidden == 0:
+            raise ValueError("This network has no hidden layer (hidden_layer_sizes=()).")
+        if not (isinstance(layer, Integral) and -n_hidden <= layer < n_hidden):
             raise ValueError(
-                f"layer={layer} is not a hidden layer: this network has {n_hidden} of them, "
-                f"so layer must lie between {-n_hidden} and {n_hidden - 1}."
+                f"layer={layer!r} is not a hidden layer: this network has {n_hidden} of them, "
+                f"so layer must be an integer from {-n_hidden} to {n_hidden - 1}."
             )
         layers_each = 3 if self._structure.batch_norm else 2
         features, border = self._outputs(
@@ -123,7 +127,7 @@ class FittedNetwork:
         module : torch.nn.Sequential
         """
         check_is_fitted(self)
-        architecture = self._structure.architecture(self._dropout())
+        architecture = self._structure.architecture(training=True)
         rows = as_tensor(self._theta)[None], as_tensor(self._statistics)[None]
         return architecture.to_module(*rows)
 
@@ -138,12 +142,17 @@ class FittedNetwork:
         return self._parameters("intercept")
 
     def _parameters(self, name: str) -> list[Any]:
+        self._check_learned(f"{name}s_")
         border, theta = Border.like(self._theta), as_tensor(self._theta)[None]
         slots = [
             slot for slot in prediction_architecture(self._structure).slots if slot.name == name
         ]
         views = [slot.view(theta)[0] for slot in slots]
         return [border.as_caller(v.view(-1) if name == "intercept" else v.mT) for v in views]
+
+    def _check_learned(self, attribute: str) -> None:
+        if not hasattr(self, "_history"):
+            raise AttributeError(f"{type(self).__name__} has no {attribute} before it is fitted.")
 
     @property
     def history_(self) -> dict[str, Any]:
@@ -153,5 +162,6 @@ class FittedNetwork:
         step), ``seconds``, and where there was a validation set ``validation_loss`` and
         ``validation_score``, nan for the epochs without one.
         """
+        self._check_learned("history_")
         arrays = {name: np.asarray(values) for name, values in self._history.items()}
         return {name: values for name, values in arrays.items() if not np.isnan(values).all()}

@@ -19,7 +19,7 @@ REPLACED = {
     "beta_1": "optimizer=Adam(beta_1=...)",
     "beta_2": "optimizer=Adam(beta_2=...)",
     "epsilon": "optimizer=Adam(epsilon=...)",
-    "max_fun": "an optimizer object",
+    "max_fun": "optimizer=TorchOptimizer(torch.optim.LBFGS, {'max_eval': ...})",
 }
 """The solver parameters of scikit-learn's MLP, and what says the same here."""
 

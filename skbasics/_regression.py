@@ -18,7 +18,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **NetworkEstimator._parameter_constraints,
-        "loss": [StrOptions(set(REGRESSION_LOSSES)), Loss, callable],
+        "loss": [StrOptions(set(REGRESSION_LOSSES)), *REGRESSION_LOSSES.values(), callable],
     }
 
     _values = NetworkEstimator._values | {"loss": resolve_loss}
@@ -101,7 +101,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         return border.as_caller(self._prediction(Z))
 
     def _prediction(self, Z: Tensor) -> Tensor:
-        mean = LINKS[self._loss().out_activation](Z)
+        mean = LINKS[self.out_activation_](Z)
         return mean[:, 0] if self.n_outputs_ == 1 else mean
 
     def _loss(self) -> Loss:

@@ -42,12 +42,13 @@ class Validation:
     rows : Rows
     weights : Tensor of shape (n_rows,) or None
     score : callable
-        Maps the logits ``(n_rows, n_outputs)`` and the run to a number, higher is better.
+        Maps the logits ``(n_rows, n_outputs)`` and the parameters that made them, theta and
+        statistics, to a number; higher is better.
     """
 
     rows: Rows
     weights: Tensor | None
-    score: Callable[[Tensor, "Run"], float]
+    score: Callable[[Tensor, tuple[Tensor, Tensor]], float]
 
     def batch(self) -> Batch:
         """Return all rows as one batch of a stack of one."""
@@ -122,12 +123,11 @@ class Run:
     def __post_init__(self) -> None:
         self.objective = NetworkObjective(self.network, self.loss, self.alpha)
         self.state = self._start()
-        self.patience = self._start_patience()
         self.best = None
         if "best" in self.past:
             like = self.network.theta
-            best = [as_tensor(part, device=like.device) for part in self.past["best"]]
-            self.best = tuple(best)
+            self.best = tuple(as_tensor(part, device=like.device) for part in self.past["best"])
+        self.patience = self._start_patience()
 
     def train(self) -> "Run":
         """Run to the end and leave the network as it should be kept."""
@@ -169,9 +169,9 @@ class Run:
             Turns a tensor into an array to keep.
         """
         exported = {
-            "optimizer": type(self.optimizer).__name__,
+            "optimizer": self.optimizer.rule,
             "state": self.state.export(),
-            "patience": self.patience.export() | {"watched": self.stopping.watched},
+            "patience": self.patience.export() | {"yardstick": self._yardstick},
             "random_state": self.batches.random_states[0],
         }
         if self.best is not None:
@@ -186,7 +186,7 @@ class Run:
         if not self.stopping.stream:
             n_steps = [int(steps_before) + self.stopping.max_iter * self.batches.n_batches[0]]
         state = self.optimizer.start(self.objective, n_steps=n_steps)
-        if self.past.get("optimizer") == type(self.optimizer).__name__:
+        if self.past.get("optimizer") == self.optimizer.rule:
             state.resume(self.past["state"])
         return state
 
@@ -194,11 +194,24 @@ class Run:
         limit = self.state.patience(0) or self.stopping.n_iter_no_change
         patience = Patience(self.stopping.tol, limit)
         past = self.past.get("patience", {})
-        if past.get("watched") == self.stopping.watched:
-            patience.best = past["best"]
-            # A run that was stopped and is started again gets its patience back.
-            patience.count = 0 if past["count"] > past["n_iter_no_change"] else past["count"]
+        if past.get("yardstick") != self._yardstick:
+            self.best = None
+            return patience
+        # A run that was stopped and is started again gets its patience back.
+        patience.count = 0 if past["count"] > past["n_iter_no_change"] else past["count"]
+        patience.best = past["best"]
+        if self.best is not None:  # the validation rows or the metric may be others now
+            patience.best = -self._score(*self.best)[1]
         return patience
+
+    @property
+    def _yardstick(self) -> str:
+        """What patience measures, in words; what was measured otherwise is forgotten."""
+        if self.stopping.watched == "score":
+            return "score"
+        return (
+            f"{self.loss!r} of {self.n_rows} rows" if not self.stopping.stream else f"{self.loss!r}"
+        )
 
     def _watched_epochs(self) -> Iterator[float]:
         """Yield the loss of each epoch up to max_iter, with the clock and the bar running."""
@@ -225,14 +238,25 @@ class Run:
         if improved and self.stopping.watched == "score":
             self.best = self.copied()
 
-    @torch.no_grad()
     def _validate(self) -> tuple[float, float]:
         if self.validation is None:
             return math.nan, math.nan
+        loss, score = self._score(self.network.theta, self.network.statistics)
+        if math.isnan(score) and self.stopping.watched == "score":
+            raise ValueError(
+                f"{self.name}: the validation score was nan in epoch {self.n_iter}, so early "
+                "stopping has nothing to go by. Look at `scoring`, and whether the validation "
+                "rows suffice for it (all classes, more than one row)."
+            )
+        return loss, score
+
+    @torch.no_grad()
+    def _score(self, theta: Tensor, statistics: Tensor) -> tuple[float, float]:
+        """Return the loss and the score of some parameters on the validation rows."""
         batch = self.validation.batch()
-        Z = self.network.predict(batch.X)
+        Z = self.network.architecture.apply(theta, statistics, batch.X)
         loss = float(self.objective.loss_of(Z, batch))
-        return loss, self.validation.score(Z[0], self)
+        return loss, self.validation.score(Z[0], (theta, statistics))
 
     def _stalls(self) -> bool:
         """Whether patience is at its end and the learning rate cannot be lowered either."""

@@ -17,7 +17,7 @@ LEVELS = [
     ["_data"],
     ["optim"],
     ["_run", "_options"],
-    ["_callbacks", "_fitted"],
+    ["_callbacks", "_fitted", "_held_out"],
     ["_base"],
     ["_classification", "_regression"],
     ["neural_network"],

@@ -175,7 +175,13 @@ class CallableActivation(Layer):
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
         with torch.enable_grad():
             self._input = X.clone().requires_grad_()
-            self._output = self.apply([], [], self._input)
+            # A copy, for the function may work in place, which autograd forbids on a leaf.
+            self._output = self.apply([], [], self._input.clone())
+        if not self._output.requires_grad:
+            raise ValueError(
+                "The 'activation' callable returned a tensor without a gradient. Write it in "
+                "differentiable torch operations, without detach() or comparisons alone."
+            )
         return self._output.detach()
 
     def backward(self, delta: Tensor, input_needed: bool = True) -> Tensor | None:
@@ -183,13 +189,20 @@ class CallableActivation(Layer):
         return gradient
 
     def apply(self, parameters, statistics, X, training=None):
-        out = self.function(X)
-        if not isinstance(out, Tensor) or out.shape != X.shape:
-            given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        try:
+            out = self.function(X)
+        except (RuntimeError, TypeError) as error:
             raise ValueError(
-                f"The 'activation' callable returned {given} for a tensor of shape "
+                f"The 'activation' callable failed on a {X.dtype} tensor of shape "
+                f"{tuple(X.shape)}: {error}. It must be an elementwise torch function without "
+                "parameters of its own."
+            ) from error
+        if not isinstance(out, Tensor) or out.shape != X.shape or out.dtype != X.dtype:
+            given = f"{out.dtype} {tuple(out.shape)}" if isinstance(out, Tensor) else type(out)
+            raise ValueError(
+                f"The 'activation' callable returned {given} for a {X.dtype} tensor of shape "
                 f"{tuple(X.shape)}. An activation works element by element and returns a "
-                "tensor of the shape it was given; write it in torch operations."
+                "tensor of the shape and dtype it was given."
             )
         return out
 

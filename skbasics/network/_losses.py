@@ -44,7 +44,12 @@ class Loss(Value, ABC):
         """Return the loss of each row and its gradient by Z; by autograd unless overridden."""
         with torch.enable_grad():
             Z = Z.detach().requires_grad_()
-            rows = self.rows(Z, y)
+            rows = self.rows(Z.clone(), y)
+            if not rows.requires_grad:
+                raise ValueError(
+                    "The 'loss' callable returned a tensor without a gradient. Write it in "
+                    "differentiable torch operations of the prediction, its first argument."
+                )
             (delta,) = torch.autograd.grad(rows.sum(), Z)
         return rows.detach(), delta
 
@@ -241,4 +246,6 @@ def resolve_loss(loss: Any) -> Loss:
     """Return the loss that a name, a value or a callable stands for."""
     if isinstance(loss, Loss):
         return loss
+    if isinstance(loss, type):
+        raise ValueError(f"loss={loss.__name__} is a class; pass a value, loss={loss.__name__}().")
     return REGRESSION_LOSSES[loss]() if isinstance(loss, str) else CallableLoss(loss)

@@ -59,7 +59,8 @@ class MLPClassifier(NetworkClassifier):
         The validation score, as in scikit-learn's model selection; None is the accuracy.
     warm_start : bool, default=False
         Whether fit goes on where the last fit ended: parameters, optimizer, random numbers
-        and patience. 10 epochs and 10 more are 20, bit for bit.
+        and patience. If it was True from the first fit on, 10 epochs and 10 more are 20, bit
+        for bit (but a schedule that spans ``max_iter`` is stretched over what comes).
     device : str, torch.device or None, default=None
         Where to compute: None is where X is, "auto" a GPU if there is one. Results come back
         to where X is.
@@ -235,7 +236,8 @@ class MLPRegressor(NetworkRegressor):
         The validation score, as in scikit-learn's model selection; None is R squared.
     warm_start : bool, default=False
         Whether fit goes on where the last fit ended: parameters, optimizer, random numbers
-        and patience. 10 epochs and 10 more are 20, bit for bit.
+        and patience. If it was True from the first fit on, 10 epochs and 10 more are 20, bit
+        for bit (but a schedule that spans ``max_iter`` is stretched over what comes).
     device : str, torch.device or None, default=None
         Where to compute: None is where X is, "auto" a GPU if there is one. Results come back
         to where X is.

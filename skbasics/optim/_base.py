@@ -29,6 +29,11 @@ class Optimizer(Value, ABC):
 
     full_batch: ClassVar[bool] = False
 
+    @property
+    def rule(self) -> str:
+        """What rule this is: optimizers of one rule may take up each other's states."""
+        return type(self).__name__
+
     @abstractmethod
     def start(
         self,
@@ -107,7 +112,7 @@ class State:
     def current_rates(self) -> list[float]:
         """Return the learning rate of each replica's next step."""
         return [
-            rate.rate(int(step), length, int(cuts)) if isinstance(rate, Schedule) else rate
+            rate.at(int(step), length, int(cuts)) if isinstance(rate, Schedule) else rate
             for rate, step, length, cuts in zip(
                 self.rates, self.steps, self.n_steps, self.n_cuts, strict=True
             )
@@ -127,7 +132,7 @@ class State:
         rate = self.rates[replica]
         if not isinstance(rate, Adaptive):
             return False
-        if rate.rate(0, n_cuts=int(self.n_cuts[replica])) <= Adaptive.lowest:
+        if rate.at(0, n_cuts=int(self.n_cuts[replica])) <= Adaptive.lowest:
             return False
         self.n_cuts[replica] += 1
         return True

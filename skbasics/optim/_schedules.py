@@ -21,7 +21,7 @@ class Schedule(Value, ABC):
     """A learning rate as a function of the step."""
 
     @abstractmethod
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
+    def at(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         """Return the learning rate of a step.
 
         Parameters
@@ -49,7 +49,7 @@ class InverseScaling(Schedule):
     Examples
     --------
     >>> from skbasics.optim import InverseScaling
-    >>> InverseScaling(0.1).rate(3)
+    >>> InverseScaling(0.1).at(3)
     0.05
     """
 
@@ -61,7 +61,7 @@ class InverseScaling(Schedule):
         "power": [Interval(Real, 0, None, closed="left")],
     }
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
+    def at(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         return self.initial / (step + 1) ** self.power
 
 
@@ -79,20 +79,20 @@ class ExponentialDecay(Schedule):
     Examples
     --------
     >>> from skbasics.optim import ExponentialDecay
-    >>> ExponentialDecay(0.1, 0.5).rate(2)
+    >>> ExponentialDecay(0.1, 0.5).at(2)
     0.025
     """
 
     initial: float
-    decay: float
+    rate: float
 
     _parameter_constraints: ClassVar[dict] = {
         "initial": [POSITIVE],
-        "decay": [Interval(Real, 0, 1, closed="right")],
+        "rate": [Interval(Real, 0, 1, closed="right")],
     }
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
-        return self.initial * self.decay**step
+    def at(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
+        return self.initial * self.rate**step
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Cosine(Schedule):
     Examples
     --------
     >>> from skbasics.optim import Cosine
-    >>> [round(Cosine(0.1, n_steps=4).rate(t), 4) for t in range(5)]
+    >>> [round(Cosine(0.1, n_steps=4).at(t), 4) for t in range(5)]
     [0.1, 0.0854, 0.05, 0.0146, 0.0]
     """
 
@@ -135,7 +135,7 @@ class Cosine(Schedule):
         "warmup": [Interval(Integral, 0, None, closed="left")],
     }
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
+    def at(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         if step < self.warmup:
             return self.initial * (step + 1) / self.warmup
         length = _known_length("Cosine", self.n_steps or n_steps)
@@ -163,7 +163,7 @@ class OneCycle(Schedule):
     Examples
     --------
     >>> from skbasics.optim import OneCycle
-    >>> [round(OneCycle(0.1, n_steps=11).rate(t), 4) for t in (0, 2, 10)]
+    >>> [round(OneCycle(0.1, n_steps=11).at(t), 4) for t in (0, 2, 10)]
     [0.004, 0.096, 0.0]
     """
 
@@ -172,7 +172,7 @@ class OneCycle(Schedule):
 
     _parameter_constraints: ClassVar[dict] = {"peak": [POSITIVE], "n_steps": [COUNT, None]}
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
+    def at(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         length = _known_length("OneCycle", self.n_steps or n_steps)
         top = 0.3 * length - 1
         low, lowest = self.peak / 25, self.peak / 25e4
@@ -201,7 +201,7 @@ class Adaptive(Schedule):
     Examples
     --------
     >>> from skbasics.optim import Adaptive
-    >>> Adaptive(0.1).rate(step=1000, n_cuts=2)
+    >>> Adaptive(0.1).at(step=1000, n_cuts=2)
     0.004
     """
 
@@ -217,7 +217,7 @@ class Adaptive(Schedule):
         "patience": [COUNT, None],
     }
 
-    def rate(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
+    def at(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         return self.initial / self.factor**n_cuts
 
 

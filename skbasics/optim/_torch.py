@@ -43,6 +43,12 @@ class TorchOptimizer(Optimizer):
     def __hash__(self) -> int:
         return hash((self.cls, tuple(sorted(self.params or ()))))
 
+    @property
+    def rule(self) -> str:
+        """The class and its options but the learning rate: another option, another state."""
+        options = {name: v for name, v in sorted((self.params or {}).items()) if name != "lr"}
+        return f"{getattr(self.cls, '__qualname__', self.cls)} {options}"
+
     def start(
         self,
         objective: Any,

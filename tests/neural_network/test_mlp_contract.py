@@ -233,7 +233,7 @@ def test_validation_data_is_watched_without_early_stopping_too():
 def test_a_learning_rate_that_changes_is_recorded():
     rate = Cosine(0.1)
     mlp = MLPClassifier(optimizer=SGD(rate), max_iter=10, batch_size=50).fit(X, y)
-    expected = [rate.rate(3 * epoch, 30) for epoch in range(10)]
+    expected = [rate.at(3 * epoch, 30) for epoch in range(10)]
     np.testing.assert_allclose(mlp.history_["learning_rate"], expected)
     with pytest.raises(ValueError, match="a stream has none"):
         MLPClassifier(optimizer=SGD(rate)).partial_fit(X, y, classes=[0, 1, 2])
@@ -590,7 +590,7 @@ def test_scikit_learns_own_callbacks(capsys):
         ({"dropout": (0.1, 0.2)}, r"dropout must be a probability in \[0, 1\), or one for each"),
         ({"batch_norm": True, "batch_size": 1}, r"batch_norm=True needs batches of two rows"),
         ({"device": "tpu"}, r"device='tpu' cannot be used"),
-        ({"activation": lambda z: z.sum()}, r"'activation' callable returned \(\)"),
+        ({"activation": lambda z: z.sum()}, r"'activation' callable returned torch.float64 \(\)"),
         ({"validation_fraction": 0.0}, r"'validation_fraction' parameter"),
     ],
 )
@@ -641,7 +641,7 @@ def test_wrong_widths(estimator):
             method(X[:, :3])
     with pytest.raises(ValueError, match="X has 3 features"):
         mlp.partial_fit(X[:, :3], y)
-    with pytest.raises(ValueError, match=r"layer=1 is not a hidden layer.*between -1 and 0"):
+    with pytest.raises(ValueError, match=r"layer=1 is not a hidden layer.*from -1 to 0"):
         mlp.hidden_features(X, 1)
 
 
@@ -727,3 +727,148 @@ def test_small_data():
     assert one.predict(X[:1]).shape == (1,)
     last_alone = MLPRegressor(max_iter=2, batch_size=50, batch_norm=True, random_state=0)
     assert np.isfinite(last_alone.fit(X[:101], y[:101]).predict(X)).all()
+
+
+# What users did with it.
+
+
+def test_a_continuation_on_other_validation_rows_scores_the_best_anew():
+    mlp = MLPClassifier((8,), early_stopping=True, warm_start=True, max_iter=30, random_state=0)
+    mlp.set_params(optimizer=Adam(0.02), n_iter_no_change=3)
+    mlp.fit(X, y, X_val=X[:3], y_val=y[:3])  # three rows of one class are soon all right
+    assert mlp.best_validation_score_ == 1.0
+    first = mlp.score(X, y)
+    for _ in range(5):
+        mlp.fit(X, y, X_val=X, y_val=y)
+    assert mlp.best_validation_score_ == mlp.score(X, y) > max(first, 0.9)
+    mlp.set_params(scoring="neg_log_loss").fit(X, y, X_val=X, y_val=y)
+    assert mlp.best_validation_score_ == pytest.approx(-log_loss(y, mlp.predict_proba(X)))
+
+
+def test_a_continuation_with_another_loss_gets_new_patience():
+    mlp = MLPRegressor(warm_start=True, max_iter=100, random_state=0).fit(X, y)
+    mlp.set_params(loss="absolute_error", max_iter=20).fit(X, 1000.0 * y)
+    assert mlp.n_iter_ == 20
+    assert mlp.best_loss_ == min(mlp.loss_curve_[-20:])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        TorchOptimizer(torch.optim.Adam, {"lr": 0.01, "amsgrad": True}),
+        TorchOptimizer(torch.optim.SGD, {"lr": 0.01, "momentum": 0.9}),
+        TorchOptimizer(torch.optim.LBFGS),
+        TorchOptimizer(torch.optim.RMSprop),
+        "momentum",
+    ],
+)
+def test_torch_optimizers_continue_and_may_be_changed(other):
+    mlp = MLPClassifier((4,), warm_start=True, max_iter=3, random_state=0)
+    mlp.set_params(optimizer=TorchOptimizer(torch.optim.Adam, {"lr": 0.01})).fit(X, y)
+    mlp.set_params(optimizer=other)
+    mlp.fit(X, y)
+    mlp.partial_fit(X, y).partial_fit(X, y)
+    assert np.isfinite(mlp.loss_)
+
+
+def test_bad_class_weights():
+    for weights in ({0: -5.0}, {1: np.nan}, {2: np.inf}):
+        with pytest.raises(ValueError, match="class_weight must be finite and not negative"):
+            MLPClassifier(class_weight=weights).fit(X, y)
+    with pytest.raises(ValueError, match="leaves no row with a weight above zero"):
+        MLPClassifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, y)
+
+
+def test_scorers_meet_tensors_in_one_namespace():
+    tensors = torch.from_numpy(X), torch.from_numpy(y)
+    with config_context(array_api_dispatch=True):
+        mlp = MLPClassifier(early_stopping=True, scoring="balanced_accuracy", max_iter=3)
+        scores = mlp.fit(*tensors, sample_weight=torch.linspace(1, 2, 150)).validation_scores_
+        assert len(scores) == 3
+    assert isinstance(mlp.predict(X), np.ndarray)  # outside dispatch, NumPy in and out
+
+
+def test_scorers_without_weights_say_so():
+    def share(estimator, X, y):
+        return (estimator.predict(X) == y).mean()
+
+    mlp = MLPClassifier(early_stopping=True, scoring=share, max_iter=3).fit(X, y)
+    assert len(mlp.validation_scores_) == 3
+    with pytest.raises(ValueError, match=r"takes no sample_weight, and the validation rows have"):
+        mlp.fit(X, y, np.linspace(1, 2, 150))
+
+
+def test_parameters_changed_after_the_fit_do_not_change_the_model():
+    mlp = MLPRegressor((6,), dropout=[0.1], max_iter=5, random_state=0).fit(X, y)
+    before = mlp.predict(X)
+    mlp.set_params(loss="poisson", hidden_layer_sizes=(3, 4), activation="tanh", batch_norm=True)
+    np.testing.assert_array_equal(mlp.predict(X), before)
+    with torch.no_grad():
+        np.testing.assert_allclose(mlp.to_torch()(torch.from_numpy(X))[:, 0].numpy(), before)
+
+
+def test_multilabel_classes_are_column_numbers():
+    labels = np.c_[y > 0, y > 1, y < 1].astype(int)
+    with pytest.raises(ValueError, match=r"not the labels of an indicator matrix of 3 columns"):
+        MLPClassifier().partial_fit(X, labels, classes=[0, 1])
+    stream = MLPClassifier().partial_fit(X, labels, classes=[0, 1, 2])
+    assert stream.partial_fit(X, labels, classes=[0, 1, 2]).predict(X).shape == (150, 3)
+
+
+@pytest.mark.parametrize("size", [1e-50, 1e37])
+def test_weights_that_float32_cannot_hold(size):
+    weights = np.full(150, size)
+    with pytest.raises(ValueError, match="Divide them by their mean, or pass X as float64"):
+        MLPClassifier(alpha=0).fit(X.astype(np.float32), y, weights)
+    assert np.isfinite(MLPClassifier(alpha=0, max_iter=3).fit(X, y, weights).loss_)
+
+
+def test_a_validation_score_that_is_nan_is_an_error():
+    mlp = MLPClassifier(early_stopping=True, scoring=lambda *_: float("nan"))
+    with pytest.raises(ValueError, match="the validation score was nan in epoch 1"):
+        mlp.fit(X, y)
+    with pytest.raises(ValueError, match="needs y >= 0"):
+        MLPRegressor(loss="poisson").fit(X, y, X_val=X, y_val=y - 1.0)
+    with pytest.raises(ValueError, match="sample_weight_val without X_val"):
+        MLPRegressor().fit(X, y, sample_weight_val=np.ones(150))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (np.tanh, "'activation' callable failed on a torch.float64 tensor"),
+        (torch.nn.PReLU(), "'activation' callable failed on a torch.float64 tensor"),
+        (lambda z: z.float(), "'activation' callable returned torch.float32"),
+        (lambda z: (z > 0).to(z.dtype), "'activation' callable returned a tensor without a grad"),
+    ],
+)
+def test_activations_that_cannot_be_trained(function, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(activation=function).fit(X, y)
+
+
+def test_activations_and_losses_may_work_in_place():
+    settings = {"max_iter": 5, "random_state": 0}
+    plain = MLPRegressor(**settings).fit(X, y)
+    in_place = MLPRegressor(activation=torch.relu_, **settings).fit(X, y)
+    np.testing.assert_allclose(in_place._theta, plain._theta, rtol=1e-12)
+    own = MLPRegressor(loss=lambda z, t: z.sub_(t).square_().sum(-1) / 2, **settings).fit(X, y)
+    np.testing.assert_allclose(own._theta, plain._theta, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"loss=Huber is a class; pass a value, loss=Huber\(\)"):
+        MLPRegressor(loss=Huber).fit(X, y)
+    with pytest.raises(ValueError, match="'loss' callable returned a tensor without a gradient"):
+        MLPRegressor(loss=lambda z, t: t.sum(-1)).fit(X, y)
+
+
+def test_what_an_unfitted_estimator_has_not():
+    for attribute in ("coefs_", "intercepts_", "history_"):
+        with pytest.raises(AttributeError, match=f"has no {attribute} before it is fitted"):
+            getattr(MLPClassifier(), attribute)
+    linear = MLPClassifier((), max_iter=2).fit(X, y)
+    with pytest.raises(ValueError, match="This network has no hidden layer"):
+        linear.hidden_features(X)
+
+
+def test_the_split_names_the_rare_class():
+    with pytest.raises(ValueError, match="spam"):
+        MLPClassifier(early_stopping=True).fit(X[:30], ["ham"] * 29 + ["spam"])

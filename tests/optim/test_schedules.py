@@ -31,29 +31,29 @@ CASES = {
 def test_against_torch(name):
     schedule, scheduler, options = CASES[name]
     length = options.get("total_steps", STEPS)
-    rates = [schedule.rate(step, length) for step in range(STEPS)]
+    rates = [schedule.at(step, length) for step in range(STEPS)]
     assert rates == pytest.approx(torch_rates(scheduler, **options), rel=1e-9, abs=1e-12)
 
 
 def test_warm_up_is_linear_and_then_the_cosine_spans_the_rest():
     schedule = Cosine(1.0, n_steps=14, warmup=4)
-    assert [schedule.rate(t) for t in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert schedule.rate(9) == pytest.approx(0.5)
-    assert schedule.rate(14) == schedule.rate(1000) == 0.0
+    assert [schedule.at(t) for t in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert schedule.at(9) == pytest.approx(0.5)
+    assert schedule.at(14) == schedule.at(1000) == 0.0
 
 
 def test_inverse_scaling_is_that_of_scikit_learn_in_steps():
-    assert InverseScaling(0.2, power=0.25).rate(15) == 0.2 / 16**0.25
+    assert InverseScaling(0.2, power=0.25).at(15) == 0.2 / 16**0.25
 
 
 def test_adaptive_counts_cuts_alone():
     schedule = Adaptive(0.1, factor=4)
-    assert schedule.rate(0) == schedule.rate(10**6) == 0.1
-    assert schedule.rate(5, n_cuts=3) == 0.1 / 64
+    assert schedule.at(0) == schedule.at(10**6) == 0.1
+    assert schedule.at(5, n_cuts=3) == 0.1 / 64
 
 
 @pytest.mark.parametrize("schedule", [Cosine(0.1), OneCycle(0.1)])
 def test_a_span_must_be_known(schedule):
     with pytest.raises(ValueError, match=r"spans a number of steps, and a stream has none"):
-        schedule.rate(0)
-    assert schedule.replace(n_steps=10).rate(0) > 0
+        schedule.at(0)
+    assert schedule.replace(n_steps=10).at(0) > 0
