@@ -4,7 +4,6 @@ An estimator crosses it once on the way in (`as_tensor`) and once on the way out
 (`Border.as_caller`). Between the two there are only tensors.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,17 +28,25 @@ def as_tensor(
     """
     if not isinstance(array, torch.Tensor):
         array = np.asarray(as_numpy(array), order="C")  # which keeps scalars scalar
-        array = torch.from_numpy(array) if array.flags.writeable else _from_read_only(array)
+        if not array.flags.writeable:
+            array = np.asarray(_Writeable(array))
+        array = torch.from_numpy(array)
     if array.requires_grad:
         array = array.detach()
     return array if device is None and dtype is None else array.to(device=device, dtype=dtype)
 
 
-def _from_read_only(array: np.ndarray) -> torch.Tensor:
-    with warnings.catch_warnings():
-        # torch warns that a read-only array becomes a writeable tensor; we never write.
-        warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
-        return torch.from_numpy(array)
+class _Writeable:
+    """The memory of a read-only array, announced as writeable.
+
+    torch knows no read-only tensors and warns of them; silencing a warning is not safe among
+    threads. We never write to what we are given.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array  # keeps the memory alive
+        address = array.__array_interface__["data"][0]
+        self.__array_interface__ = array.__array_interface__ | {"data": (address, False)}
 
 
 def as_numpy(array: Any) -> Any:

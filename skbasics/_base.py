@@ -27,6 +27,7 @@ from skbasics._options import EngineParameters
 from skbasics._run import HISTORY, Run, Stopping, own_copy
 from skbasics._sklearn import (
     CallbackSupportMixin,
+    Hidden,
     Interval,
     Options,
     StrOptions,
@@ -71,7 +72,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), callable],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer, Hidden(type)],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "batch_norm": ["boolean"],
@@ -294,9 +295,12 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         self._training = run.export(border.as_caller)
         if self.warm_start:
             self._training["order"] = run.batches.orders[0]
-        history = vars(self).setdefault("_history", {name: [] for name in HISTORY})
+        history = getattr(self, "_history", {name: [] for name in HISTORY})
+        if not run.stopping.stream:  # a stream's history grows in place, call by call
+            history = {name: list(values) for name, values in history.items()}
         for name, values in run.history.items():
             history[name].extend(values)
+        self._history = history
         self.loss_curve_, self.loss_ = history["loss"], history["loss"][-1]
         self.n_iter_ = run.n_iter
         self.t_ = getattr(self, "t_", 0) + run.n_iter * run.n_rows
@@ -305,6 +309,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         self.validation_scores_ = history["validation_score"] if scored else None
         self.best_validation_score_ = -run.patience.best if scored else None
         self.best_loss_ = None if scored else run.patience.best
+        vars(self).pop("should_stop_", None)
         if run.stopping.stream:
             self.should_stop_ = run.stalled
 

@@ -100,6 +100,11 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         ValueError
             If the first call has no classes, or a label is not among them.
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all of y, which a stream does not have. Compute "
+                "it once, with sklearn.utils.class_weight.compute_class_weight, and pass the dict."
+            )
         return self._fit(X, y, sample_weight, stream=True, classes=self._all_classes(classes))
 
     def predict(self, X: Any) -> Any:
@@ -231,7 +236,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     def _learn_classes(self, y: Any, multilabel: bool, classes: np.ndarray | None) -> None:
         self._multilabel = multilabel
         if multilabel:
-            if classes is not None and len(classes) != y.shape[1]:
+            if classes is not None and not np.array_equal(classes, np.arange(y.shape[1])):
                 raise ValueError(
                     f"classes={classes} are not the labels of an indicator matrix of "
                     f"{y.shape[1]} columns. Pass classes=np.arange({y.shape[1]})."

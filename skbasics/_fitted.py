@@ -13,12 +13,8 @@ from torch import Tensor, nn
 from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._data import as_features
 from skbasics._sklearn import check_same_namespace, validate_data
-from skbasics._training import dense_rows
+from skbasics._training import predict_rows
 from skbasics.network import Architecture, feed_forward
-
-PREDICTION_ROWS = 4096
-"""Rows that prediction puts through the network at a time: enough to fill the cores, few
-enough that the activations stay in the cache and wide sparse data in memory."""
 
 
 class Structure(NamedTuple):
@@ -44,9 +40,19 @@ class Structure(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def prediction_architecture(structure: Structure) -> Architecture:
-    """Return layers for their pure functions alone, made once: one-row predictions are short."""
+def _remembered(structure: Structure) -> Architecture:
     return structure.architecture()
+
+
+def prediction_architecture(structure: Structure) -> Architecture:
+    """Return the layers for their pure functions alone.
+
+    They are made once, for a one-row prediction is short; but anew around a user's callable,
+    which may not be hashable and is not ours to keep alive.
+    """
+    if callable(structure.activation):
+        return structure.architecture()
+    return _remembered(structure._replace(dropout=()))
 
 
 class FittedNetwork:
@@ -75,13 +81,8 @@ class FittedNetwork:
         theta = as_tensor(self._theta, device=device)[None]
         statistics = as_tensor(self._statistics, device=device)[None]
         network = prediction_architecture(self._structure)
-        X = as_features(X, device, theta.dtype)
-        blocks = []
-        for start in range(0, X.shape[0], PREDICTION_ROWS):
-            rows = dense_rows(X, slice(start, start + PREDICTION_ROWS), theta)
-            with torch.no_grad():
-                blocks.append(network.apply(theta, statistics, rows[None], n_layers=n_layers)[0])
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+        apply = functools.partial(network.apply, theta, statistics, n_layers=n_layers)
+        return predict_rows(apply, as_features(X, device, theta.dtype), theta)
 
     def hidden_features(self, X: Any, layer: int = -1) -> Any:
         """Return the activations of a hidden layer: the network's own features of X.
@@ -103,7 +104,7 @@ class FittedNetwork:
             If there is no such hidden layer.
         """
         check_is_fitted(self)
-        n_hidden = self.n_layers_ - 2
+        n_hidden = len(self._structure.hidden_layer_sizes)
         if n_hidden == 0:
             raise ValueError("This network has no hidden layer (hidden_layer_sizes=()).")
         if not (isinstance(layer, Integral) and -n_hidden <= layer < n_hidden):

@@ -8,7 +8,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from skbasics._arrays import Border
+from skbasics._arrays import Border, as_numpy
 from skbasics._data import Checked, as_rows, as_weights, floating_dtype, select
 from skbasics._run import Validation
 from skbasics._training import Rows
@@ -72,15 +72,12 @@ class HoldOut:
         if self.scoring is None:
             return Validation(rows, weights, lambda Z, _: self._default_score(Z, rows, weights))
         scorer = check_scoring(self, self.scoring)
-        y = data.border.follow(data.y)
-        options = {}
-        if data.weights is not None:
-            options["sample_weight"] = data.border.follow(data.weights)
+        X = as_numpy(data.X)
+        options = {} if data.weights is None else {"sample_weight": data.weights}
 
         def score(Z: Tensor, parameters: tuple[Tensor, Tensor]) -> float:
             try:
-                snapshot = self._snapshot(parameters, data.border)
-                return float(scorer(snapshot, data.X, y, **options))
+                return float(scorer(self._snapshot(parameters), X, data.y, **options))
             except TypeError as error:
                 if options and "sample_weight" in str(error):
                     raise ValueError(
@@ -92,9 +89,13 @@ class HoldOut:
 
         return Validation(rows, weights, score)
 
-    def _snapshot(self, parameters: tuple[Tensor, Tensor], border: Border) -> Self:
-        """Return a copy of the estimator that predicts with the given parameters."""
+    def _snapshot(self, parameters: tuple[Tensor, Tensor]) -> Self:
+        """Return a copy of the estimator that predicts with the given parameters.
+
+        It speaks NumPy whatever the caller does: not every metric understands tensors.
+        """
         snapshot = copy.copy(self)
-        vars(snapshot).update(self._learned(parameters, border))
+        vars(snapshot).update(self._learned(parameters, Border(np, None)))
+        snapshot.device = parameters[0].device
         vars(snapshot).pop("feature_names_in_", None)  # it is given arrays, not data frames
         return snapshot

@@ -5,6 +5,7 @@ is touched once, at the end.
 """
 
 import copy
+import functools
 import math
 import time
 import warnings
@@ -19,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from skbasics._arrays import as_tensor
-from skbasics._training import Batch, Batches, Patience, Rows, epochs
+from skbasics._training import Batches, Patience, Rows, epochs, predict_rows
 from skbasics.network import Loss, Network, NetworkObjective
 from skbasics.optim import Optimizer
 
@@ -49,13 +50,6 @@ class Validation:
     rows: Rows
     weights: Tensor | None
     score: Callable[[Tensor, tuple[Tensor, Tensor]], float]
-
-    def batch(self) -> Batch:
-        """Return all rows as one batch of a stack of one."""
-        X, y = self.rows.all(1)
-        if self.weights is None:
-            return Batch(X, y, None, float(len(self.rows)))
-        return Batch(X, y, self.weights[None, :, None], self.weights.sum()[None, None])
 
 
 @dataclass
@@ -101,8 +95,16 @@ class Run:
     validation : Validation or None
     past : dict
         What an earlier run exported, to be taken up; empty for a fresh start.
+    verbose : bool or int
+        Whether to show a bar.
     observer : object or None
         Its ``begin_epoch()`` and ``end_epoch(run)`` are called; the latter may stop the run.
+    history : dict of list of float
+        What was recorded of each epoch.
+    n_iter : int
+        Epochs made.
+    stalled : bool
+        Whether patience came to its end.
     """
 
     name: str
@@ -181,14 +183,15 @@ class Run:
         return _map_tensors(as_caller, exported)
 
     def _start(self) -> Any:
-        steps_before = self.past.get("state", {}).get("steps", [0])[0]
+        exported = self.past.get("state", {})
+        if self.past.get("optimizer") != self.optimizer.rule:
+            exported = {}
         n_steps = None
         if not self.stopping.stream:
-            n_steps = [int(steps_before) + self.stopping.max_iter * self.batches.n_batches[0]]
+            made = int(exported.get("steps", [0])[0])
+            n_steps = [made + self.stopping.max_iter * self.batches.n_batches[0]]
         state = self.optimizer.start(self.objective, n_steps=n_steps)
-        if self.past.get("optimizer") == self.optimizer.rule:
-            state.resume(self.past["state"])
-        return state
+        return state.resume(exported) if exported else state
 
     def _start_patience(self) -> Patience:
         limit = self.state.patience(0) or self.stopping.n_iter_no_change
@@ -209,9 +212,8 @@ class Run:
         """What patience measures, in words; what was measured otherwise is forgotten."""
         if self.stopping.watched == "score":
             return "score"
-        return (
-            f"{self.loss!r} of {self.n_rows} rows" if not self.stopping.stream else f"{self.loss!r}"
-        )
+        name = self.loss.name
+        return name if self.stopping.stream else f"{name} of {self.n_rows} rows"
 
     def _watched_epochs(self) -> Iterator[float]:
         """Yield the loss of each epoch up to max_iter, with the clock and the bar running."""
@@ -233,7 +235,9 @@ class Run:
         self.history["loss"].append(loss)
         self.history["validation_loss"].append(validation_loss)
         self.history["validation_score"].append(score)
-        self.history["gradient_norm"].append(float(self.network.gradient.norm()))
+        clipped = self.state.gradient_norm  # what it was before it was clipped
+        norm = self.network.gradient.norm() if clipped is None else clipped
+        self.history["gradient_norm"].append(float(norm))
         improved = self.patience.update(-score if self.stopping.watched == "score" else loss)
         if improved and self.stopping.watched == "score":
             self.best = self.copied()
@@ -253,10 +257,12 @@ class Run:
     @torch.no_grad()
     def _score(self, theta: Tensor, statistics: Tensor) -> tuple[float, float]:
         """Return the loss and the score of some parameters on the validation rows."""
-        batch = self.validation.batch()
-        Z = self.network.architecture.apply(theta, statistics, batch.X)
-        loss = float(self.objective.loss_of(Z, batch))
-        return loss, self.validation.score(Z[0], (theta, statistics))
+        rows, weights = self.validation.rows, self.validation.weights
+        apply = functools.partial(self.network.architecture.apply, theta, statistics)
+        Z = predict_rows(apply, rows.X, theta)
+        losses = self.loss.rows(Z[None], rows.y[None])[0]
+        loss = losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
+        return float(loss), self.validation.score(Z, (theta, statistics))
 
     def _stalls(self) -> bool:
         """Whether patience is at its end and the learning rate cannot be lowered either."""
@@ -274,9 +280,8 @@ class Run:
         rate = self.history["learning_rate"][-1]
         return (
             f"{self.name} diverged: {what} in epoch {self.n_iter}, at learning_rate={rate:g}. "
-            f"Try a lower rate (optimizer__learning_rate={rate / 10:g}), features of unit "
-            "scale (StandardScaler before it), or a clipped gradient "
-            "(optimizer__max_gradient_norm=1.0)."
+            "Try features of unit scale (StandardScaler before it), or a gentler optimizer: "
+            f"{self.optimizer.gentler()}."
         )
 
     def _warn_not_converged(self) -> None:

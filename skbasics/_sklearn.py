@@ -7,12 +7,11 @@ rename costs one line.
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._array_api import (
     check_same_namespace,
-    get_namespace,
     get_namespace_and_device,
     move_to,
 )
 from sklearn.utils._param_validation import (
-    HasMethods,
+    Hidden,
     Interval,
     Options,
     StrOptions,
@@ -35,14 +34,13 @@ except ImportError:  # the callback protocol is experimental and may move
 
 __all__ = [
     "CallbackSupportMixin",
-    "HasMethods",
+    "Hidden",
     "Interval",
     "Options",
     "StrOptions",
     "check_same_namespace",
     "check_sample_weight",
     "fit_context",
-    "get_namespace",
     "get_namespace_and_device",
     "move_to",
     "validate_data",

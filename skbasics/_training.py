@@ -4,7 +4,7 @@ Nothing here knows an update rule or an estimator. `epochs` is a generator: each
 one pass over the data, and between two passes the caller records, validates, stops.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,6 +54,21 @@ def dense_rows(X: Any, rows: Any, like: Tensor) -> Tensor:
     if sp.issparse(X):
         return torch.from_numpy(X[rows].toarray()).to(like.device)
     return X[rows]
+
+
+PREDICTION_ROWS = 4096
+"""Rows that prediction puts through the network at a time: enough to fill the cores, few
+enough that the activations stay in the cache and wide sparse data in memory."""
+
+
+@torch.no_grad()
+def predict_rows(
+    apply: Callable[[Tensor], Tensor], X: Any, like: Tensor, n_rows: int = PREDICTION_ROWS
+) -> Tensor:
+    """Return ``apply`` of all rows of X, computed on blocks ``(1, rows, n_features)``."""
+    starts = range(0, X.shape[0], n_rows)
+    blocks = [apply(dense_rows(X, slice(i, i + n_rows), like)[None])[0] for i in starts]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
 
 @dataclass

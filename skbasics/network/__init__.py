@@ -1,7 +1,9 @@
 """What is trained: layers, losses, and stacks of networks over one parameter matrix."""
 
 from skbasics.network._activations import ACTIVATIONS
-from skbasics.network._layers import BatchNorm, CallableActivation, Dense, Dropout, Elementwise
+from skbasics.network._batch_norm import BatchNorm
+from skbasics.network._layer import TrainingPass
+from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._losses import (
     LINKS,
     REGRESSION_LOSSES,
@@ -45,6 +47,7 @@ __all__ = [
     "Poisson",
     "Quantile",
     "SquaredError",
+    "TrainingPass",
     "feed_forward",
     "glorot_uniform",
     "resolve_loss",

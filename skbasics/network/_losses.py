@@ -36,6 +36,11 @@ class Loss(Value, ABC):
 
     out_activation: ClassVar[str] = "identity"
 
+    @property
+    def name(self) -> str:
+        """What loss this is, in a word that another process would use too."""
+        return repr(self)
+
     @abstractmethod
     def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row, ``(K, batch)``."""
@@ -220,6 +225,11 @@ class CallableLoss(Loss):
 
     function: Callable[[Tensor, Tensor], Tensor]
 
+    @property
+    def name(self) -> str:
+        kind = self.function if hasattr(self.function, "__qualname__") else type(self.function)
+        return f"{kind.__module__}.{kind.__qualname__}"
+
     def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         rows = self.function(Z.flatten(0, 1), y.flatten(0, 1))
         expected = Z.shape[0] * Z.shape[1]
@@ -248,4 +258,8 @@ def resolve_loss(loss: Any) -> Loss:
         return loss
     if isinstance(loss, type):
         raise ValueError(f"loss={loss.__name__} is a class; pass a value, loss={loss.__name__}().")
-    return REGRESSION_LOSSES[loss]() if isinstance(loss, str) else CallableLoss(loss)
+    if not isinstance(loss, str):
+        return CallableLoss(loss)
+    if loss not in REGRESSION_LOSSES:
+        raise ValueError(f"Unknown loss {loss!r}. The names are {sorted(REGRESSION_LOSSES)}.")
+    return REGRESSION_LOSSES[loss]()

@@ -2,22 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skbasics._arrays import SEED_BOUND, add_scaled_
-from skbasics.network._layers import (
-    BatchNorm,
-    CallableActivation,
-    Dense,
-    Dropout,
-    Elementwise,
-    Layer,
-    ParameterShape,
-    TrainingPass,
-)
+from skbasics.network._batch_norm import BatchNorm
+from skbasics.network._layer import Layer, ParameterShape, TrainingPass
+from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._losses import Loss
 
 
@@ -207,9 +201,15 @@ class Network:
         for i in range(len(layers) - 1, -1, -1):
             delta = layers[i].backward(delta, input_needed=i > 0)
 
-    def predict(self, X: Tensor) -> Tensor:
-        """Return the logits as prediction computes them: no dropout, running statistics."""
-        return self.architecture.apply(self.theta, self.statistics, X)
+
+class BatchOfRows(Protocol):
+    """What an objective must know of a batch; `_training.Batch` describes it."""
+
+    X: Tensor
+    y: Tensor
+    weights: Tensor | None
+    totals: float | Tensor
+    sizes: list[int] | None
 
 
 class NetworkObjective:
@@ -237,7 +237,7 @@ class NetworkObjective:
         self._weight_gradient = self.theta_gradient[:, : self.n_decayed]
         self._penalised = isinstance(alpha, Tensor) or alpha > 0
 
-    def gradient(self, batch) -> Tensor:
+    def gradient(self, batch: BatchOfRows) -> Tensor:
         """Return the K losses of the batch and leave the gradient in `theta_gradient`."""
         Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
         rows, delta = self.loss_function.rows_and_delta(Z, batch.y)
@@ -256,18 +256,10 @@ class NetworkObjective:
             self._add_penalty(losses, strength)
         return losses
 
-    def loss(self, batch) -> Tensor:
-        """Return the K losses of the batch as prediction computes them."""
-        losses = self.loss_of(self.network.predict(batch.X), batch)
-        self._add_penalty(losses, self.alpha / batch.totals)
-        return losses
-
-    def loss_of(self, Z: Tensor, batch) -> Tensor:
-        """Return the K mean losses of logits that are known already, without the penalty."""
-        rows = self.loss_function.rows(Z, batch.y)
-        if batch.weights is None:
-            return rows.mean(1)
-        return (rows * batch.weights[..., 0]).sum(1) / batch.totals[..., 0]
+    @property
+    def repeatable(self) -> bool:
+        """Whether a second evaluation of a batch is the same as the first."""
+        return not self.network.dropouts and self.network.architecture.n_statistics == 0
 
     def seed_epoch(self, random_states: Sequence[np.random.RandomState]) -> None:
         """Start the epoch's random draws; nothing is drawn where nothing is random."""

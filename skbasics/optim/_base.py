@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -13,9 +13,8 @@ from torch import Tensor
 from skbasics._arrays import as_tensor, column
 from skbasics._sklearn import Interval
 from skbasics._values import Value
-from skbasics.optim._schedules import Adaptive, Schedule
+from skbasics.optim._schedules import POSITIVE, Adaptive, Schedule
 
-POSITIVE = Interval(Real, 0, None, closed="neither")
 FRACTION = Interval(Real, 0, 1, closed="left")
 LEARNING_RATE = [POSITIVE, Schedule]
 
@@ -33,6 +32,10 @@ class Optimizer(Value, ABC):
     def rule(self) -> str:
         """What rule this is: optimizers of one rule may take up each other's states."""
         return type(self).__name__
+
+    @abstractmethod
+    def gentler(self) -> str:
+        """Say, in an estimator's parameters, how to make smaller steps after a divergence."""
 
     @abstractmethod
     def start(
@@ -80,6 +83,14 @@ class State:
     n_cuts : ndarray of int, shape (K,)
         How often an `Adaptive` rate has been divided.
     rates : list of K numbers or schedules
+    n_steps : list of K ints or None
+        The length of each replica's fit in steps, where it is known.
+    n_decayed : int
+        How many leading columns of theta decay.
+    learning_rate : float or Tensor of shape (K, 1)
+        The rate of the step being made; None before the first.
+    gradient_norm : Tensor of shape (K, 1) or None
+        The norm of the last gradient before it was clipped, if it is clipped at all.
     """
 
     numbers: dict[str, float | Tensor]
@@ -90,6 +101,7 @@ class State:
     n_steps: Sequence[int | None]
     n_decayed: int
     learning_rate: float | Tensor | None = None
+    gradient_norm: Tensor | None = None
 
     def __post_init__(self) -> None:
         self._scheduled = any(isinstance(rate, Schedule) for rate in self.rates)
@@ -184,6 +196,15 @@ class FirstOrder(Optimizer):
     def look_ahead(self, theta: Tensor, state: State) -> None:
         """Move theta to where the rule wants its gradient taken."""
 
+    def gentler(self) -> str:
+        rate, name = self.learning_rate, "optimizer__learning_rate"
+        if isinstance(rate, Schedule):
+            first = fields(rate)[0].name
+            rate, name = getattr(rate, first), f"{name}__{first}"
+        hint = f"{name}={rate / 10:g}"
+        clip = "" if self.max_gradient_norm else " or optimizer__max_gradient_norm=1.0"
+        return hint + clip
+
     def start(
         self,
         objective: Any,
@@ -234,12 +255,13 @@ class FirstOrder(Optimizer):
 
     def _advance(self, theta: Tensor, gradient: Tensor, state: State) -> None:
         if "max_gradient_norm" in state.numbers:
-            clip_gradient_(gradient, state.numbers["max_gradient_norm"])
+            state.gradient_norm = clip_gradient_(gradient, state.numbers["max_gradient_norm"])
         state.tick(theta)
         self.update(theta, gradient, state)
 
 
-def clip_gradient_(gradient: Tensor, limit: float | Tensor) -> None:
-    """Scale the rows of `gradient` in place to a Euclidean norm of at most `limit`."""
+def clip_gradient_(gradient: Tensor, limit: float | Tensor) -> Tensor:
+    """Scale the rows of `gradient` in place to a norm of at most `limit`; return their norms."""
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     gradient.mul_((limit / (norm + 1e-6)).clamp_(max=1.0))
+    return norm

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from skbasics._arrays import add_scaled_
 from skbasics._sklearn import Interval
-from skbasics.optim._base import FRACTION, LEARNING_RATE, POSITIVE, FirstOrder, State
-from skbasics.optim._schedules import Schedule
+from skbasics.optim._base import FRACTION, LEARNING_RATE, FirstOrder, State
+from skbasics.optim._schedules import POSITIVE, Schedule
 
 CLIP = [POSITIVE, None]
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")

@@ -30,6 +30,11 @@ def resolve_optimizer(optimizer: str | Optimizer) -> Optimizer:
     ValueError
         If there is no optimizer of that name; the message lists those there are.
     """
+    if isinstance(optimizer, type):
+        value = f"{optimizer.__name__}()"
+        if not issubclass(optimizer, Optimizer):
+            value = f"TorchOptimizer({optimizer.__name__}, {{'lr': ...}})"
+        raise ValueError(f"optimizer={optimizer.__name__} is a class; pass a value, {value}.")
     if not isinstance(optimizer, str):
         return optimizer
     if optimizer not in OPTIMIZERS:

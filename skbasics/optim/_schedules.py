@@ -73,7 +73,7 @@ class ExponentialDecay(Schedule):
     ----------
     initial : float
         The rate of the first step.
-    rate_per_step : float
+    rate : float
         The factor r, in (0, 1].
 
     Examples
@@ -174,19 +174,19 @@ class OneCycle(Schedule):
 
     def at(self, step: int, n_steps: int | None = None, n_cuts: int = 0) -> float:
         length = _known_length("OneCycle", self.n_steps or n_steps)
-        top = 0.3 * length - 1
+        top = max(0.0, 0.3 * length - 1)
         low, lowest = self.peak / 25, self.peak / 25e4
         if step <= top:
-            return _half_cosine(low, self.peak, step / max(top, 1e-12))
-        return _half_cosine(self.peak, lowest, min(1.0, (step - top) / (length - 1 - top)))
+            return _half_cosine(low, self.peak, step / top if top else 1.0)
+        return _half_cosine(self.peak, lowest, min(1.0, (step - top) / max(1.0, length - 1 - top)))
 
 
 @dataclass(frozen=True)
 class Adaptive(Schedule):
     r"""Constant until the training stalls, then divided: :math:`\eta = \eta_0 / f^c`.
 
-    c counts the stalls: `patience` epochs without an improvement by the estimator's ``tol``
-    (of the training loss, or of the validation score with early stopping). Where a fixed
+    c counts the stalls: epochs without an improvement by the estimator's ``tol``, one after
+    another (of the training loss, or of the validation score with early stopping). Where a fixed
     rate would stop the fit there, this one goes on until it is below 1e-6.
 
     Parameters
@@ -196,7 +196,8 @@ class Adaptive(Schedule):
     factor : float, default=5
         The divisor f, greater than one.
     patience : int or None, default=None
-        Epochs; None means the estimator's ``n_iter_no_change``.
+        The rate is divided after more than this many epochs in a row without an improvement;
+        None means the estimator's ``n_iter_no_change``.
 
     Examples
     --------

@@ -49,6 +49,9 @@ class TorchOptimizer(Optimizer):
         options = {name: v for name, v in sorted((self.params or {}).items()) if name != "lr"}
         return f"{getattr(self.cls, '__qualname__', self.cls)} {options}"
 
+    def gentler(self) -> str:
+        return "params={'lr': ...} with a lower rate"
+
     def start(
         self,
         objective: Any,
@@ -89,6 +92,12 @@ class _Driver:
 
         def closure() -> Tensor:
             # Line searches call it again, at points where the gradient is not yet known.
+            if not (known or objective.repeatable):
+                raise ValueError(
+                    f"{type(self.optimizer).__name__} evaluates a batch more than once, and with "
+                    "dropout or batch_norm each time is another function. Set dropout=0.0 and "
+                    "batch_norm=False, or take an optimizer that needs one gradient a step."
+                )
             with torch.no_grad():
                 values = known.pop() if known else objective.gradient(batch)
             return values[self.replica].detach()
@@ -98,6 +107,8 @@ class _Driver:
 
 class TorchState:
     """The instances of K replicas."""
+
+    gradient_norm = None
 
     def __init__(self, drivers: list[_Driver]) -> None:
         self.drivers = drivers
@@ -117,21 +128,33 @@ class TorchState:
 
     def export(self) -> dict[str, Any]:
         """Return what a later fit needs in order to go on."""
-        return {"torch": [driver.optimizer.state_dict()["state"] for driver in self.drivers]}
+        states = [driver.optimizer.state_dict()["state"] for driver in self.drivers]
+        return {"classes": self._classes, "torch": states}
+
+    @property
+    def _classes(self) -> list[str]:
+        kinds = [type(driver.optimizer) for driver in self.drivers]
+        return [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds]
 
     def resume(self, exported: dict[str, Any]) -> "TorchState":
         """Take up an exported state, with this one's hyper-parameters."""
+        if exported["classes"] != self._classes:
+            return self
         for driver, state in zip(self.drivers, exported["torch"], strict=True):
             for index, remembered in state.items():
                 # load_state_dict would cast counters to the parameters' dtype.
-                driver.optimizer.state[driver.parameters[index]] = _tensors(remembered)
+                parameter = driver.parameters[index]
+                driver.optimizer.state[parameter] = _tensors(remembered, parameter)
         return self
 
 
-def _tensors(tree: Any) -> Any:
-    """Turn the arrays of a nested state into tensors of their own."""
+def _tensors(tree: Any, parameter: Tensor) -> Any:
+    """Turn the arrays of a nested state into tensors; scalars stay on the CPU, as torch's do."""
     if isinstance(tree, dict):
-        return {key: _tensors(value) for key, value in tree.items()}
+        return {key: _tensors(value, parameter) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return type(tree)(_tensors(value) for value in tree)
-    return as_tensor(tree).clone() if hasattr(tree, "dtype") else tree
+        return type(tree)(_tensors(value, parameter) for value in tree)
+    if not hasattr(tree, "dtype"):
+        return tree
+    tensor = as_tensor(tree).clone()
+    return tensor.to(parameter.device) if tensor.ndim else tensor

@@ -17,9 +17,9 @@ from skbasics.network import (
     Poisson,
     Quantile,
     SquaredError,
+    TrainingPass,
     feed_forward,
 )
-from skbasics.network._layers import TrainingPass
 
 K, ROWS, FEATURES, OUTPUTS = 3, 7, 4, 3
 REAL_LOSSES = [
@@ -222,3 +222,17 @@ def test_losses_of_rows_do_not_overflow():
     rows, delta = BinaryCrossEntropy().rows_and_delta(Z, torch.ones_like(Z))
     torch.testing.assert_close(rows, torch.tensor([[800.0, 800.0]], dtype=torch.float64))
     assert torch.isfinite(delta).all()
+
+
+def test_batch_norm_takes_one_row_of_weight_two_as_two_rows():
+    loss, generator = SquaredError(), torch.Generator().manual_seed(10)
+    once, twice = (make_network(torch.Generator().manual_seed(9), batch_norm=True) for _ in "ab")
+    batch = make_batch(generator, loss, False)
+    X, y = batch.X[:, :1], batch.y[:, :1]
+    weights = torch.full((K, 1, 1), 2.0, dtype=torch.float64)
+    with torch.no_grad():
+        NetworkObjective(once, loss, 0.1).gradient(Batch(X, y, weights, weights.sum(1)))
+        doubled = Batch(X.repeat(1, 2, 1), y.repeat(1, 2, 1), None, 2.0)
+        NetworkObjective(twice, loss, 0.1).gradient(doubled)
+    torch.testing.assert_close(once.gradient, twice.gradient, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(once.statistics, twice.statistics, rtol=1e-12, atol=1e-12)

@@ -51,6 +51,7 @@ class Rosenbrock:
     theta: torch.Tensor
     slots: list = field(default_factory=list)
     n_decayed: int = P
+    repeatable: bool = True
 
     def __post_init__(self):
         self.theta_gradient = torch.zeros_like(self.theta)

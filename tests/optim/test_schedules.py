@@ -46,6 +46,11 @@ def test_inverse_scaling_is_that_of_scikit_learn_in_steps():
     assert InverseScaling(0.2, power=0.25).at(15) == 0.2 / 16**0.25
 
 
+def test_a_cycle_of_one_step_is_at_its_peak():
+    assert OneCycle(0.1).at(0, 1) == 0.1
+    assert max(OneCycle(0.1).at(step, 2) for step in range(2)) == 0.1
+
+
 def test_adaptive_counts_cuts_alone():
     schedule = Adaptive(0.1, factor=4)
     assert schedule.at(0) == schedule.at(10**6) == 0.1

@@ -1,0 +1,94 @@
+r"""What every layer of a stack of K networks is.
+
+Every tensor carries the replica axis first: data are ``(K, batch, width)``, a weight matrix
+is ``(K, fan_out, fan_in)``. A layer knows two ways to compute the same function:
+
+- ``forward`` and ``backward``, the fast pair of training. They write into buffers that live
+  as long as the layer, and into the gradient that `bind` gave them, outside autograd.
+- ``apply``, the pure twin: a function of the parameters it is given. Prediction uses it,
+  autograd goes through it, and the tests hold the fast pair against it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ParameterShape:
+    """What a layer asks the network to keep for it: a weight, a bias, a running mean."""
+
+    name: str
+    shape: tuple[int, ...]
+    decays: bool = False
+    start: float = 0.0
+
+
+@dataclass
+class TrainingPass:
+    """What a layer must know of the batch in hand.
+
+    Attributes
+    ----------
+    weights : Tensor of shape (K, batch, 1) or None
+        The weights of the rows; None means that every row counts once.
+    sizes : list of int or None
+        How many leading rows of the batch are replica k's; the rest is padding of weight
+        zero. None means all of them.
+    """
+
+    weights: Tensor | None = None
+    sizes: Sequence[int] | None = None
+
+
+class Buffers:
+    """Tensors that are written again in every step, one for each shape."""
+
+    def __init__(self) -> None:
+        self._tensors: dict[tuple, Tensor] = {}
+
+    def get(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Return the buffer of this shape, in the dtype and on the device of `like`."""
+        if shape not in self._tensors:
+            self._tensors[shape] = like.new_empty(shape)
+        return self._tensors[shape]
+
+
+class Layer(ABC):
+    """A function with parameters, on ``(K, batch, ...)`` tensors."""
+
+    parameter_shapes: tuple[ParameterShape, ...] = ()
+    statistic_shapes: tuple[ParameterShape, ...] = ()
+
+    def bind(
+        self, parameters: list[Tensor], gradients: list[Tensor], statistics: list[Tensor]
+    ) -> None:
+        """Take the views ``(K, *shape)`` into which the layer reads and writes from now on."""
+        self.parameters, self.gradients, self.statistics = parameters, gradients, statistics
+
+    @abstractmethod
+    def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
+        """Compute the output in training mode and keep what `backward` needs."""
+
+    @abstractmethod
+    def backward(self, delta: Tensor, input_needed: bool = True) -> Tensor | None:
+        """Turn the gradient of the output into that of the input, and fill `gradients`.
+
+        `delta` may be overwritten. The result is None unless `input_needed`.
+        """
+
+    @abstractmethod
+    def apply(
+        self,
+        parameters: list[Tensor],
+        statistics: list[Tensor],
+        X: Tensor,
+        training: TrainingPass | None = None,
+    ) -> Tensor:
+        """Compute the output as a pure function; ``training=None`` is prediction."""
+
+    @abstractmethod
+    def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module:
+        """Return the layer of one replica as a plain torch module."""
