@@ -160,8 +160,8 @@ class FittedNetwork:
         """What was recorded of each epoch: equally long arrays by name.
 
         ``loss`` (penalty included), ``learning_rate``, ``gradient_norm`` (of the epoch's last
-        step), ``seconds``, and where there was a validation set ``validation_loss`` and
-        ``validation_score``, nan for the epochs without one.
+        step, before clipping), ``seconds``, and where there was a validation set
+        ``validation_loss`` and ``validation_score``, nan for the epochs without one.
         """
         self._check_learned("history_")
         arrays = {name: np.asarray(values) for name, values in self._history.items()}

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from skbasics._arrays import as_tensor
 from skbasics._training import Batches, Patience, Rows, epochs, predict_rows

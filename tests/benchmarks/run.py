@@ -123,7 +123,7 @@ def main() -> None:
         print(f"{arguments.threads} threads, {arguments.rounds} rounds, medians")
         for dtype in arguments.dtypes:
             fit_table(contenders, dtype, cases, arguments.rounds)
-        predict_row(contenders, arguments.rounds)
+        predict_row(contenders, 4 * arguments.rounds)
     finally:
         for contender in contenders:
             contender.close()
