@@ -127,7 +127,7 @@ def compute_device(border: Border, device: torch.device | str | None) -> torch.d
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"device={device!r} cannot be used: {str(error).splitlines()[0]} Use device=None "
+            f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Use device=None "
             "(where X is), 'auto' (a GPU if there is one) or 'cpu'."
         ) from error
     return chosen

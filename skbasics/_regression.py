@@ -10,7 +10,14 @@ from torch import Tensor
 from skbasics._base import NetworkEstimator, training_method
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows
-from skbasics.network import LINKS, REGRESSION_LOSSES, Loss, resolve_loss
+from skbasics.network import (
+    LINKS,
+    REGRESSION_LOSSES,
+    Loss,
+    Poisson,
+    SquaredError,
+    resolve_loss,
+)
 
 
 class NetworkRegressor(RegressorMixin, NetworkEstimator):
@@ -122,7 +129,11 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         return target
 
     def _default_score(self, Z: Tensor, rows: Rows, weights: Tensor | None) -> float:
-        """Return R squared."""
+        """Return R squared, or minus the mean loss where the loss is not after the mean."""
+        if not isinstance(self._loss(), (SquaredError, Poisson)):
+            losses = self._loss().rows(Z[None], rows.y[None])[0]
+            total = losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
+            return -float(total)
         weights = None if weights is None else weights.cpu().numpy()
         prediction = self._prediction(Z).cpu().numpy()
         if not np.isfinite(prediction).all():

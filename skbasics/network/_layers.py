@@ -124,8 +124,8 @@ class CallableActivation(Layer):
         except (RuntimeError, TypeError) as error:
             raise ValueError(
                 f"The 'activation' callable failed on a {X.dtype} tensor of shape "
-                f"{tuple(X.shape)}: {error}. It must be an elementwise torch function without "
-                "parameters of its own."
+                f"{tuple(X.shape)}: {str(error).rstrip('.')}. It must be an elementwise torch "
+                "function without parameters of its own."
             ) from error
         if not isinstance(out, Tensor) or out.shape != X.shape or out.dtype != X.dtype:
             given = f"{out.dtype} {tuple(out.shape)}" if isinstance(out, Tensor) else type(out)

@@ -50,9 +50,9 @@ class MLPClassifier(NetworkClassifier):
     n_iter_no_change : int or inf, default=10
         Training stops after more than this many epochs in a row without an improvement.
     early_stopping : bool, default=False
-        Whether the score on held-out rows decides when to stop, and the best epoch's
-        parameters are kept. The rows are those passed to fit as ``X_val``, or else a random
-        part of the training rows, stratified by class.
+        Whether the score on held-out rows decides when fit stops, and the best epoch's
+        parameters are kept. (`partial_fit` holds nothing out.) The rows are those passed to
+        fit as ``X_val``, or else a random part of the training rows, stratified by class.
     validation_fraction : float, default=0.1
         The size of that part.
     scoring : str, callable or None, default=None
@@ -103,7 +103,7 @@ class MLPClassifier(NetworkClassifier):
     out_activation_ : str
         "logistic" or "softmax".
     should_stop_ : bool
-        After `partial_fit`: whether the loss of the stream has stalled.
+        Only after `partial_fit`: whether the loss of the stream has stalled.
     n_features_in_ : int
         Features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -227,13 +227,15 @@ class MLPRegressor(NetworkRegressor):
     n_iter_no_change : int or inf, default=10
         Training stops after more than this many epochs in a row without an improvement.
     early_stopping : bool, default=False
-        Whether the score on held-out rows decides when to stop, and the best epoch's
-        parameters are kept. The rows are those passed to fit as ``X_val``, or else a random
-        part of the training rows.
+        Whether the score on held-out rows decides when fit stops, and the best epoch's
+        parameters are kept. (`partial_fit` holds nothing out.) The rows are those passed to
+        fit as ``X_val``, or else a random part of the training rows.
     validation_fraction : float, default=0.1
         The size of that part.
     scoring : str, callable or None, default=None
-        The validation score, as in scikit-learn's model selection; None is R squared.
+        The validation score, as in scikit-learn's model selection. None is R squared for the
+        squared error and the Poisson loss, and minus the loss for the others, whose best
+        prediction is not the mean.
     warm_start : bool, default=False
         Whether fit goes on where the last fit ended: parameters, optimizer, random numbers
         and patience. If it was True from the first fit on, 10 epochs and 10 more are 20, bit
@@ -278,7 +280,7 @@ class MLPRegressor(NetworkRegressor):
     out_activation_ : str
         "identity", or "exp" for the Poisson loss.
     should_stop_ : bool
-        After `partial_fit`: whether the loss of the stream has stalled.
+        Only after `partial_fit`: whether the loss of the stream has stalled.
     n_features_in_ : int
         Features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)

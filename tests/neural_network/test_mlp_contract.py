@@ -34,6 +34,7 @@ from skbasics import (
     MLPClassifier,
     MLPRegressor,
     Momentum,
+    Quantile,
     TorchOptimizer,
 )
 
@@ -1003,3 +1004,15 @@ def test_a_fit_after_a_stream_says_nothing_of_stopping():
     mlp = MLPRegressor(warm_start=True, max_iter=2).partial_fit(X, y)
     assert mlp.should_stop_ is False
     assert not hasattr(mlp.fit(X, y), "should_stop_")
+
+
+def test_early_stopping_looks_for_what_the_loss_looks_for():
+    generator = np.random.RandomState(0)
+    rows = generator.randn(2000, 3)
+    target = rows[:, 0] + generator.exponential(size=2000)
+    options = {"early_stopping": True, "random_state": 0, "optimizer": Adam(0.01), "max_iter": 100}
+    upper = MLPRegressor((20,), loss=Quantile(0.9), **options).fit(rows, target)
+    np.testing.assert_allclose(
+        upper.history_["validation_score"], -upper.history_["validation_loss"]
+    )
+    assert 0.86 < np.mean(target <= upper.predict(rows)) < 0.94
