@@ -119,8 +119,11 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         """Return the labels by which the validation split is stratified, if any."""
         return None
 
-    def _fit_weights(self, data: Checked) -> np.ndarray | None:
-        """Return the weights of training: the sample weights, and what a subclass adds."""
+    def _fit_weights(self, data: Checked, train: np.ndarray | None) -> np.ndarray | None:
+        """Return the weights of all rows: the sample weights, and what a subclass adds.
+
+        `train` are the rows that are trained on; None means all.
+        """
         return data.weights
 
     # Training.
@@ -155,7 +158,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             self._loss(),
             self._optimizer(),
             self.alpha,
-            self._batches(rows, train, self._fit_weights(data), past, stream),
+            self._batches(rows, train, self._fit_weights(data, train), past, stream),
             self._stopping(stream),
             validation,
             past,

@@ -272,7 +272,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         codes = np.searchsorted(classes, present)[codes][:, None]
         return codes if self.n_outputs_ > 1 else codes.astype(float)
 
-    def _fit_weights(self, data: Checked) -> np.ndarray | None:
+    def _fit_weights(self, data: Checked, train: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:
             return data.weights
         if self._multilabel:
@@ -281,12 +281,14 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
                 "labels at once. Use sample_weight."
             )
         classes = as_numpy(self.classes_)
-        present = np.unique(data.y) if self.class_weight == "balanced" else classes
+        rows = slice(None) if train is None else train  # held-out rows do not count
+        y, sample_weight = data.y[rows], None if data.weights is None else data.weights[rows]
+        present = np.unique(y) if self.class_weight == "balanced" else classes
         factors = dict.fromkeys(classes.tolist(), 1.0) | dict(
             zip(
                 present.tolist(),
                 compute_class_weight(
-                    self.class_weight, classes=present, y=data.y, sample_weight=data.weights
+                    self.class_weight, classes=present, y=y, sample_weight=sample_weight
                 ),
                 strict=True,
             )

@@ -1016,3 +1016,14 @@ def test_early_stopping_looks_for_what_the_loss_looks_for():
         upper.history_["validation_score"], -upper.history_["validation_loss"]
     )
     assert 0.86 < np.mean(target <= upper.predict(rows)) < 0.94
+
+
+def test_balanced_classes_are_those_of_the_training_rows():
+    few = np.r_[np.arange(50), np.arange(60, 75), np.arange(110, 150)]
+    options = {"early_stopping": True, "max_iter": 5, "random_state": 0, "validation_fraction": 0.3}
+    balanced = MLPClassifier(class_weight="balanced", **options).fit(X[few], y[few])
+    split = np.random.RandomState()
+    split.set_state(balanced._training["split_state"])
+    train, _ = train_test_split(y[few], test_size=0.3, random_state=split, stratify=y[few])
+    factors = dict(enumerate(len(train) / (3 * np.bincount(train))))
+    same(balanced, MLPClassifier(class_weight=factors, **options).fit(X[few], y[few]))
