@@ -52,12 +52,12 @@ class _Writeable:
 def as_numpy(array: Any) -> Any:
     """Return an array of another namespace as NumPy; anything else as it is.
 
-    Outside ``array_api_dispatch`` scikit-learn sees no namespaces, and this is a no-op.
+    Lists, data frames and sparse matrices are left to scikit-learn's validation.
     """
-    if isinstance(array, np.ndarray) or not hasattr(array, "__array_namespace__"):
-        if not isinstance(array, torch.Tensor):
-            return array
+    if isinstance(array, torch.Tensor):
         return array.detach().cpu().numpy()
+    if isinstance(array, np.ndarray) or not hasattr(array, "__array_namespace__"):
+        return array
     return move_to(array, xp=np, device="cpu")
 
 
@@ -99,7 +99,7 @@ class Border:
         """Return a NumPy array in the caller's namespace, if it has numbers and not words."""
         if self.is_numpy or not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
             return array
-        return self.as_caller(torch.from_numpy(np.ascontiguousarray(array)))
+        return self.as_caller(as_tensor(array))
 
     def as_caller(self, tensor: torch.Tensor) -> Any:
         """Return `tensor` in the caller's namespace, on the caller's device."""
@@ -150,6 +150,13 @@ def column(values: list, like: torch.Tensor) -> float | torch.Tensor:
     if all(value == values[0] for value in values):
         return values[0]
     return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
+
+
+def weighted_mean(values: torch.Tensor, weights: torch.Tensor | None) -> float:
+    """Return the mean of one value a row; without weights every row counts once."""
+    if weights is None:
+        return float(values.mean())
+    return float((values * weights).sum() / weights.sum())
 
 
 def add_scaled_(target: torch.Tensor, source: torch.Tensor, scale: float | torch.Tensor) -> None:

@@ -149,13 +149,14 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             past["random_state"] = own_random_state(self.random_state)
         network = self._start_network(data, past, first)
         rows = as_rows(data.X, target, network.theta.device, network.theta.dtype)
-        self._loss().check_target(rows.y)
-        self.out_activation_ = self._loss().out_activation
+        loss = self._loss()
+        loss.check_target(rows.y)
+        self.out_activation_ = loss.out_activation
         train, validation = self._hold_out(data, rows, held_out, past, stream)
         run = Run(
             type(self).__name__,
             network,
-            self._loss(),
+            loss,
             self._optimizer(),
             self.alpha,
             self._batches(rows, train, self._fit_weights(data, train), past, stream),
@@ -269,7 +270,8 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
 
     def _batch_size(self, n_rows: int, stream: bool) -> int:
         if self.batch_size == "auto":
-            return n_rows if self._optimizer().full_batch else min(200, n_rows)
+            whole = resolve_optimizer(self.optimizer).full_batch
+            return n_rows if whole else min(200, n_rows)
         if self.batch_norm and self.batch_size == 1:
             raise ValueError(
                 "batch_norm=True needs batches of two rows or more, got batch_size=1: a single "
@@ -308,7 +310,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         self.n_iter_ = run.n_iter
         self.t_ = getattr(self, "t_", 0) + run.n_iter * run.n_rows
         self.n_layers_ = len(self._structure.hidden_layer_sizes) + 2
-        scored = run.stopping.watched == "score"
+        scored = run.stopping.by_score
         self.validation_scores_ = history["validation_score"] if scored else None
         self.best_validation_score_ = -run.patience.best if scored else None
         self.best_loss_ = None if scored else run.patience.best

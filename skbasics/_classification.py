@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from torch import Tensor
 
-from skbasics._arrays import Border, as_numpy
+from skbasics._arrays import Border, as_numpy, weighted_mean
 from skbasics._base import NetworkEstimator, training_method
 from skbasics._data import Checked
 from skbasics._sklearn import StrOptions
@@ -321,9 +321,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             hits = ((Z > 0) == (rows.y > 0)).all(1)
         else:
             hits = self._codes(Z) == rows.y[:, 0]
-        if weights is None:
-            return float(hits.double().mean())
-        return float((hits * weights).sum() / weights.sum())
+        return weighted_mean(hits.double(), weights)
 
     def _learned(self, parameters: tuple[Tensor, Tensor], border: Border) -> dict[str, Any]:
         classes = border.follow(as_numpy(self.classes_))

@@ -7,6 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from torch import Tensor
 
+from skbasics._arrays import weighted_mean
 from skbasics._base import NetworkEstimator, training_method
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows
@@ -130,10 +131,9 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     def _default_score(self, Z: Tensor, rows: Rows, weights: Tensor | None) -> float:
         """Return R squared, or minus the mean loss where the loss is not after the mean."""
-        if not isinstance(self._loss(), (SquaredError, Poisson)):
-            losses = self._loss().rows(Z[None], rows.y[None])[0]
-            total = losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
-            return -float(total)
+        loss = resolve_loss(self.loss)
+        if not isinstance(loss, (SquaredError, Poisson)):
+            return -weighted_mean(loss.rows(Z[None], rows.y[None])[0], weights)
         weights = None if weights is None else weights.cpu().numpy()
         prediction = self._prediction(Z).cpu().numpy()
         if not np.isfinite(prediction).all():

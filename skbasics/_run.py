@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from tqdm import tqdm
 
-from skbasics._arrays import as_tensor
+from skbasics._arrays import as_tensor, weighted_mean
 from skbasics._training import Batches, Patience, Rows, epochs, predict_rows
 from skbasics.network import Loss, Network, NetworkObjective
 from skbasics.optim import Optimizer
@@ -74,9 +74,9 @@ class Stopping:
     stream: bool
 
     @property
-    def watched(self) -> str:
-        """What patience looks at."""
-        return "score" if self.early_stopping and not self.stream else "loss"
+    def by_score(self) -> bool:
+        """Whether patience looks at the validation score, and not at the training loss."""
+        return self.early_stopping and not self.stream
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Run:
 
     def kept(self) -> tuple[Tensor, Tensor]:
         """Return theta and the running statistics that the estimator predicts with."""
-        if self.best is not None and self.stopping.watched == "score":
+        if self.best is not None and self.stopping.by_score:
             return self.best
         return self.network.theta, self.network.statistics
 
@@ -210,7 +210,7 @@ class Run:
     @property
     def _yardstick(self) -> str:
         """What patience measures, in words; what was measured otherwise is forgotten."""
-        if self.stopping.watched == "score":
+        if self.stopping.by_score:
             return "score"
         name = self.loss.name
         return name if self.stopping.stream else f"{name} of {self.n_rows} rows"
@@ -238,15 +238,15 @@ class Run:
         clipped = self.state.gradient_norm  # what it was before it was clipped
         norm = self.network.gradient.norm() if clipped is None else clipped
         self.history["gradient_norm"].append(float(norm))
-        improved = self.patience.update(-score if self.stopping.watched == "score" else loss)
-        if improved and self.stopping.watched == "score":
+        improved = self.patience.update(-score if self.stopping.by_score else loss)
+        if improved and self.stopping.by_score:
             self.best = self.copied()
 
     def _validate(self) -> tuple[float, float]:
         if self.validation is None:
             return math.nan, math.nan
         loss, score = self._score(self.network.theta, self.network.statistics)
-        if math.isnan(score) and self.stopping.watched == "score":
+        if math.isnan(score) and self.stopping.by_score:
             raise ValueError(
                 f"{self.name}: the validation score was nan in epoch {self.n_iter}, so early "
                 "stopping has nothing to go by. Look at `scoring`, and whether the validation "
@@ -260,9 +260,8 @@ class Run:
         rows, weights = self.validation.rows, self.validation.weights
         apply = functools.partial(self.network.architecture.apply, theta, statistics)
         Z = predict_rows(apply, rows.X, theta)
-        losses = self.loss.rows(Z[None], rows.y[None])[0]
-        loss = losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
-        return float(loss), self.validation.score(Z, (theta, statistics))
+        loss = weighted_mean(self.loss.rows(Z[None], rows.y[None])[0], weights)
+        return loss, self.validation.score(Z, (theta, statistics))
 
     def _stalls(self) -> bool:
         """Whether patience is at its end and the learning rate cannot be lowered either."""
@@ -287,7 +286,7 @@ class Run:
     def _warn_not_converged(self) -> None:
         warnings.warn(
             f"{self.name} reached max_iter={self.stopping.max_iter} epochs before the "
-            f"{'validation score' if self.stopping.watched == 'score' else 'training loss'} had "
+            f"{'validation score' if self.stopping.by_score else 'training loss'} had "
             f"settled (no gain of tol={self.stopping.tol:g} in {self.patience.n_iter_no_change} "
             "epochs). Raise max_iter, or tol if the fit is good enough.",
             ConvergenceWarning,

@@ -62,12 +62,10 @@ enough that the activations stay in the cache and wide sparse data in memory."""
 
 
 @torch.no_grad()
-def predict_rows(
-    apply: Callable[[Tensor], Tensor], X: Any, like: Tensor, n_rows: int = PREDICTION_ROWS
-) -> Tensor:
+def predict_rows(apply: Callable[[Tensor], Tensor], X: Any, like: Tensor) -> Tensor:
     """Return ``apply`` of all rows of X, computed on blocks ``(1, rows, n_features)``."""
-    starts = range(0, X.shape[0], n_rows)
-    blocks = [apply(dense_rows(X, slice(i, i + n_rows), like)[None])[0] for i in starts]
+    parts = [slice(i, i + PREDICTION_ROWS) for i in range(0, X.shape[0], PREDICTION_ROWS)]
+    blocks = [apply(dense_rows(X, part, like)[None])[0] for part in parts]
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
 
@@ -160,7 +158,8 @@ class Batches:
         """Return the only batch of every epoch, which is made once."""
         n_replicas = len(self.orders)
         if self.subsets is not None:
-            return self._aligned_batch(torch.stack(self.subsets))
+            index = torch.stack(self.subsets)
+            return self._weighted_rows(*self.rows.take(index), self._weights_of(index))
         weights = None if self.weights is None else self.weights.expand(n_replicas, -1)
         return self._weighted_rows(*self.rows.all(n_replicas), weights)
 
@@ -177,9 +176,6 @@ class Batches:
         if len(orders) == 1:
             return orders[0][None]
         return torch.nn.utils.rnn.pad_sequence(orders, batch_first=True)
-
-    def _aligned_batch(self, index: Tensor) -> Batch:
-        return self._weighted_rows(*self.rows.take(index), self._weights_of(index))
 
     def _aligned_batches(self, index: Tensor) -> Iterator[Batch]:
         """Fetch the rows of several small batches at once, and cut them into batches."""
@@ -268,23 +264,21 @@ class _Mean:
 
     def __init__(self, n_replicas: int, device: torch.device) -> None:
         self.sums = torch.zeros(n_replicas, dtype=torch.float64, device=device)
-        self.weights = 0.0
+        self.weights = torch.zeros_like(self.sums)
+        self.common_weight = 0.0  # of batches that weigh the same for every replica
 
     def add(self, losses: Tensor, totals: float | Tensor, active: Sequence[int] | None) -> None:
         if active is None and not isinstance(totals, Tensor):
             self.sums.add_(losses, alpha=totals)
-            self.weights += totals
+            self.common_weight += totals
             return
-        totals = torch.as_tensor(totals, device=losses.device).expand(len(losses), 1)[:, 0]
-        if active is not None:
-            totals = torch.zeros_like(totals).index_copy_(
-                0, torch.tensor(active, dtype=torch.long, device=totals.device), totals[active]
-            )
-        self.sums += torch.where(totals > 0, losses * totals, 0)
-        self.weights = self.weights + totals.double()
+        present = slice(None) if active is None else active
+        totals = totals[present, 0]
+        self.sums[present] += losses[present] * totals
+        self.weights[present] += totals
 
     def values(self) -> list[float]:
-        return (self.sums / self.weights).tolist()
+        return (self.sums / (self.weights + self.common_weight)).tolist()
 
 
 @dataclass

@@ -53,11 +53,6 @@ class Contender:
         self._process.wait()
 
 
-def geometric_mean(ratios: list[float]) -> float:
-    """Return the geometric mean."""
-    return statistics.geometric_mean(ratios)
-
-
 def compare(contenders: list[Contender], request: tuple, rounds: int) -> list[list[list[float]]]:
     """Return [seconds, loss] of each contender in each round, taken in turn."""
     for contender in contenders:
@@ -96,7 +91,7 @@ def fit_table(contenders: list[Contender], dtype: str, cases: tuple, rounds: int
             flush=True,
         )
     print("| geometric mean " + "| " * len(names), end="")
-    print("| " + " | ".join(f"**{geometric_mean(ratio):.2f}**" for ratio in ratios) + " | |")
+    print("| " + " | ".join(f"**{statistics.geometric_mean(r):.2f}**" for r in ratios) + " | |")
 
 
 def predict_row(contenders: list[Contender], rounds: int) -> None:

@@ -4,7 +4,8 @@ import ast
 import sys
 import time
 import warnings
-from functools import lru_cache
+from functools import lru_cache, partial
+from importlib import import_module
 from itertools import pairwise
 
 import numpy as np
@@ -32,22 +33,12 @@ def load(data: str, dtype: str, mnist: str) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(X, dtype=dtype), y
 
 
-def fit_ours(X, y, hidden, n_epochs):
-    """Fit skbasics."""
-    from skbasics import MLPClassifier
-
-    return MLPClassifier(
+def fit_mlp(package, X, y, hidden, n_epochs):
+    """Fit the MLPClassifier of a package; the two take the same parameters here."""
+    mlp = import_module(package).MLPClassifier(
         hidden, max_iter=n_epochs, n_iter_no_change=n_epochs + 1, random_state=0
-    ).fit(X, y)
-
-
-def fit_sklearn(X, y, hidden, n_epochs):
-    """Fit scikit-learn's."""
-    from sklearn.neural_network import MLPClassifier
-
-    return MLPClassifier(
-        hidden, max_iter=n_epochs, n_iter_no_change=n_epochs + 1, random_state=0
-    ).fit(X, y)
+    )
+    return mlp.fit(X, y)
 
 
 def fit_loop(X, y, hidden, n_epochs):
@@ -81,7 +72,11 @@ def fit_loop(X, y, hidden, n_epochs):
     return model
 
 
-FITS = {"skbasics": fit_ours, "scikit-learn": fit_sklearn, "torch loop": fit_loop}
+FITS = {
+    "skbasics": partial(fit_mlp, "skbasics.neural_network"),
+    "scikit-learn": partial(fit_mlp, "sklearn.neural_network"),
+    "torch loop": fit_loop,
+}
 
 
 @lru_cache(maxsize=1)
