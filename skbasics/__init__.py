@@ -11,6 +11,7 @@ _PACKAGES = {
     "neural_network": ["MLPClassifier", "MLPRegressor"],
     "network": ["AbsoluteError", "Huber", "Poisson", "Quantile", "SquaredError"],
     "optim": [
+        "LBFGS",
         "NAG",
         "SGD",
         "Adam",
@@ -21,9 +22,11 @@ _PACKAGES = {
         "GradientDescent",
         "InverseScaling",
         "Momentum",
+        "Newton",
         "OneCycle",
         "RMSprop",
         "TorchOptimizer",
+        "minimize",
     ],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}

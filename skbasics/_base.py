@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.metrics import get_scorer_names
+from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
@@ -36,7 +37,7 @@ from skbasics._sklearn import (
 )
 from skbasics._training import Batches, Rows
 from skbasics.network import ACTIVATIONS, Loss, Network, glorot_uniform
-from skbasics.optim import OPTIMIZERS, Optimizer, resolve_optimizer
+from skbasics.optim import LBFGS, OPTIMIZERS, Optimizer, resolve_optimizer
 
 LEARNED = ("_theta", "_statistics", "_training", "_history", "_structure", "_multilabel")
 """The private attributes of a fitted estimator: what it predicts with and how it goes on."""
@@ -60,6 +61,20 @@ def training_method(method: Callable) -> Callable:
             raise
 
     return guarded
+
+
+def _follows_streams(estimator: Any) -> bool:
+    if isinstance(estimator.optimizer, LBFGS) or estimator.optimizer == "lbfgs":
+        raise AttributeError(
+            "partial_fit needs an optimizer that works step by step, and LBFGS does not. Take "
+            "optimizer='adam' for a stream; fit with warm_start=True goes on from a fit."
+        )
+    return True
+
+
+def stream_method(method: Callable) -> Callable:
+    """Decorate `partial_fit`: a training method, missing where the optimizer has no steps."""
+    return available_if(_follows_streams)(training_method(method))
 
 
 class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParameters, ABC):

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from torch import Tensor
 
 from skbasics._arrays import Border, as_numpy, weighted_mean
-from skbasics._base import NetworkEstimator, training_method
+from skbasics._base import NetworkEstimator, stream_method, training_method
 from skbasics._data import Checked
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows
@@ -73,7 +73,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         """
         return self._fit(X, y, sample_weight, held_out=(X_val, y_val, sample_weight_val))
 
-    @training_method
+    @stream_method
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one pass over some more rows.
 

@@ -10,7 +10,7 @@ from skbasics._values import Value
 from skbasics.optim import resolve_optimizer
 
 REPLACED = {
-    "solver": "optimizer='adam' (or 'sgd', 'momentum', 'nag', 'rmsprop', ...)",
+    "solver": "optimizer='adam' (or 'sgd', 'momentum', 'nag', 'lbfgs', 'newton', ...)",
     "learning_rate": "a schedule, as in optimizer=SGD(learning_rate=InverseScaling(0.1))",
     "learning_rate_init": "optimizer=Adam(learning_rate=...), or optimizer__learning_rate",
     "power_t": "optimizer=SGD(learning_rate=InverseScaling(0.1, power=...))",
@@ -19,7 +19,7 @@ REPLACED = {
     "beta_1": "optimizer=Adam(beta_1=...)",
     "beta_2": "optimizer=Adam(beta_2=...)",
     "epsilon": "optimizer=Adam(epsilon=...)",
-    "max_fun": "optimizer=TorchOptimizer(torch.optim.LBFGS, {'max_eval': ...})",
+    "max_fun": "optimizer=LBFGS(max_fun=...)",
 }
 """The solver parameters of scikit-learn's MLP, and what says the same here."""
 

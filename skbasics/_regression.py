@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 from torch import Tensor
 
 from skbasics._arrays import weighted_mean
-from skbasics._base import NetworkEstimator, training_method
+from skbasics._base import NetworkEstimator, stream_method, training_method
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows
 from skbasics.network import (
@@ -71,7 +71,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         """
         return self._fit(X, y, sample_weight, held_out=(X_val, y_val, sample_weight_val))
 
-    @training_method
+    @stream_method
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one pass over some more rows.
 

@@ -9,7 +9,7 @@ import functools
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from tqdm import tqdm
 from skbasics._arrays import as_tensor, weighted_mean
 from skbasics._training import Batches, Patience, Rows, epochs, predict_rows
 from skbasics.network import Loss, Network, NetworkObjective
-from skbasics.optim import Optimizer
+from skbasics.optim import LBFGS, Optimizer, Stepwise
 
 HISTORY = (
     "loss",
@@ -32,6 +32,7 @@ HISTORY = (
     "gradient_norm",
     "seconds",
 )
+"""What is recorded of each epoch."""
 
 
 @dataclass
@@ -125,6 +126,7 @@ class Run:
     def __post_init__(self) -> None:
         self.objective = NetworkObjective(self.network, self.loss, self.alpha)
         self.state = self._start()
+        self._rate = math.nan
         self.best = None
         if "best" in self.past:
             like = self.network.theta
@@ -133,16 +135,13 @@ class Run:
 
     def train(self) -> "Run":
         """Run to the end and leave the network as it should be kept."""
-        for loss in self._watched_epochs():
-            self._check_finite(loss)
-            self._record(loss)
-            self._progress.set_postfix(loss=f"{loss:.4g}", refresh=False)
-            self._progress.update()
-            asked_to_stop = self.observer is not None and self.observer.end_epoch(self)
-            if self._stalls() or asked_to_stop or self.stopping.stream:
-                break
-        else:
-            self._warn_not_converged()
+        with tqdm(total=self.stopping.max_iter, desc=self.name, disable=not self.verbose) as bar:
+            self._bar = bar
+            self._clock = time.perf_counter()
+            if isinstance(self.optimizer, LBFGS):
+                self._train_by_lbfgs(self.optimizer)
+            else:
+                self._train_by_epochs(self.optimizer)
         if not torch.isfinite(self.network.theta).all():
             raise ValueError(self._divergence("the weights were not finite"))
         return self
@@ -195,6 +194,8 @@ class Run:
 
     def _start_patience(self) -> Patience:
         limit = self.state.patience(0) or self.stopping.n_iter_no_change
+        if isinstance(self.optimizer, LBFGS) and not self.stopping.by_score:
+            limit = math.inf  # it knows by itself when the loss has settled
         patience = Patience(self.stopping.tol, limit)
         past = self.past.get("patience", {})
         if past.get("yardstick") != self._yardstick:
@@ -215,32 +216,72 @@ class Run:
         name = self.loss.name
         return name if self.stopping.stream else f"{name} of {self.n_rows} rows"
 
-    def _watched_epochs(self) -> Iterator[float]:
-        """Yield the loss of each epoch up to max_iter, with the clock and the bar running."""
-        trained = epochs(self.objective, self.optimizer, self.state, self.batches, np.ones(1, bool))
-        with tqdm(total=self.stopping.max_iter, desc=self.name, disable=not self.verbose) as bar:
-            self._progress = bar
-            for _ in range(self.stopping.max_iter):
-                if self.observer is not None:
-                    self.observer.begin_epoch()
-                self.history["learning_rate"].append(self.state.current_rates()[0])
-                start = time.perf_counter()
-                (loss,) = next(trained)
-                self.history["seconds"].append(time.perf_counter() - start)
-                self.n_iter += 1
-                yield loss
+    def _train_by_epochs(self, optimizer: Stepwise) -> None:
+        trained = epochs(self.objective, optimizer, self.state, self.batches, np.ones(1, bool))
+        for _ in range(self.stopping.max_iter):
+            self._begin_epoch()
+            (loss,) = next(trained)
+            if self._end_epoch(loss) or self.stopping.stream:
+                return
+        self._warn_not_converged()
+
+    def _train_by_lbfgs(self, optimizer: LBFGS) -> None:
+        """Give all rows to L-BFGS, of which an iteration is an epoch."""
+        if self.batches.n_batches[0] > 1:
+            raise ValueError(
+                f"LBFGS takes all {self.n_rows} rows at once, and batch_size cuts them into "
+                f"{self.batches.n_batches[0]} batches. Leave batch_size='auto'."
+            )
+        (batch,) = self.batches.epoch(np.ones(1, bool))
+        halted = False
+
+        def watch(loss: float) -> bool:
+            nonlocal halted
+            self._begin_epoch()
+            halted = self._end_epoch(loss)
+            return halted
+
+        found = optimizer.run(
+            self.objective,
+            batch,
+            max_iter=self.stopping.max_iter,
+            tol=self.stopping.tol,
+            on_evaluation=self._check_finite,
+            on_iteration=watch,
+        )
+        if self.n_iter == 0:  # the start was the minimum already: it is what there is to record
+            self._begin_epoch()
+            self._record(float(found.fun))
+        if not (found.success or halted):
+            self._warn_lbfgs(found.status, found.message)
+
+    def _begin_epoch(self) -> None:
+        if self.observer is not None:
+            self.observer.begin_epoch()
+        self._rate = self.state.current_rates()[0]
+
+    def _end_epoch(self, loss: float) -> bool:
+        """Record an epoch that has been made; return whether it was the last."""
+        self.n_iter += 1
+        self._check_finite(loss)
+        self._record(loss)
+        self._bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+        self._bar.update()
+        asked_to_stop = self.observer is not None and self.observer.end_epoch(self)
+        return self._stalls() or self._at_rest() or asked_to_stop
 
     def _record(self, loss: float) -> None:
+        seconds = time.perf_counter() - self._clock
         validation_loss, score = self._validate()
-        self.history["loss"].append(loss)
-        self.history["validation_loss"].append(validation_loss)
-        self.history["validation_score"].append(score)
         clipped = self.state.gradient_norm  # what it was before it was clipped
         norm = self.network.gradient.norm() if clipped is None else clipped
-        self.history["gradient_norm"].append(float(norm))
+        now = (loss, validation_loss, score, self._rate, float(norm), seconds)
+        for name, value in zip(HISTORY, now, strict=True):
+            self.history[name].append(value)
         improved = self.patience.update(-score if self.stopping.by_score else loss)
         if improved and self.stopping.by_score:
             self.best = self.copied()
+        self._clock = time.perf_counter()
 
     def _validate(self) -> tuple[float, float]:
         if self.validation is None:
@@ -271,27 +312,52 @@ class Run:
             self.stalled = False
         return self.stalled
 
+    def _at_rest(self) -> bool:
+        """Whether a rule that only descends is in a minimum, or finds no way further down."""
+        if not self.optimizer.descends or self.batches.n_batches[0] > 1 or self.stopping.stream:
+            return False
+        small = bool(self.network.gradient.abs().max() <= self.stopping.tol)
+        stuck = bool(self.state.stuck[0])
+        if stuck and not small:
+            self._warn(
+                f"{self.optimizer.rule} found no step that lowers the loss in epoch {self.n_iter}, "
+                f"while the gradient still exceeds tol={self.stopping.tol:g}. Rounding allows no "
+                "more, or the activation has kinks: raise tol, use float64, or a smooth activation."
+            )
+        return stuck or (small and not bool(self.state.at_saddle[0]))
+
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise ValueError(self._divergence(f"the loss was {loss}"))
 
     def _divergence(self, what: str) -> str:
-        rate = self.history["learning_rate"][-1]
+        at = "" if math.isnan(self._rate) else f", at learning_rate={self._rate:g}"
+        changes = [f"optimizer__{change}" for change in self.optimizer.gentler()]
         return (
-            f"{self.name} diverged: {what} in epoch {self.n_iter}, at learning_rate={rate:g}. "
-            "Try features of unit scale (StandardScaler before it), or a gentler optimizer: "
-            f"{self.optimizer.gentler()}."
+            f"{self.name} diverged: {what} in epoch {self.n_iter}{at}. Try features of unit scale "
+            "(StandardScaler before it), or a gentler optimizer: "
+            f"{' or '.join(changes) or 'optimizer=Adam()'}."
         )
 
     def _warn_not_converged(self) -> None:
-        warnings.warn(
-            f"{self.name} reached max_iter={self.stopping.max_iter} epochs before the "
+        self._warn(
+            f"reached max_iter={self.stopping.max_iter} epochs before the "
             f"{'validation score' if self.stopping.by_score else 'training loss'} had "
             f"settled (no gain of tol={self.stopping.tol:g} in {self.patience.n_iter_no_change} "
-            "epochs). Raise max_iter, or tol if the fit is good enough.",
-            ConvergenceWarning,
-            stacklevel=2,
+            "epochs). Raise max_iter, or tol if the fit is good enough."
         )
+
+    def _warn_lbfgs(self, status: int, message: str) -> None:
+        advice = "Scale the features (StandardScaler), or raise tol if the fit is good enough."
+        if self.n_iter == self.stopping.max_iter:
+            advice = f"Raise max_iter={self.stopping.max_iter}. {advice}"
+        self._warn(
+            f"lbfgs failed to converge after {self.n_iter} iteration(s) (status={status}, "
+            f"{message}). {advice}"
+        )
+
+    def _warn(self, message: str) -> None:
+        warnings.warn(f"{self.name}: {message}", ConvergenceWarning, stacklevel=2)
 
 
 def own_copy(past: dict[str, Any], stream: bool) -> dict[str, Any]:

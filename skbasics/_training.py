@@ -253,9 +253,11 @@ def _epoch(
 ) -> list[float]:
     objective.seed_epoch(batches.random_states)
     mean = _Mean(len(running), objective.theta.device)
+    state.train()
     for batch in batches.epoch(running):
         losses = optimizer.step(objective, batch, state, batch.active)
         mean.add(losses, batch.totals, batch.active)
+    state.eval()
     return mean.values()
 
 

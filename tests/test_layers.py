@@ -12,7 +12,7 @@ import skbasics
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn"],
-    ["_values", "_arrays"],
+    ["_values", "_arrays", "_derivatives"],
     ["network", "_training"],
     ["_data"],
     ["optim"],

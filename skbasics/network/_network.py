@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skbasics._arrays import SEED_BOUND, add_scaled_
+from skbasics._derivatives import hessians
 from skbasics.network._batch_norm import BatchNorm
 from skbasics.network._layer import Layer, ParameterShape, TrainingPass
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
@@ -202,6 +203,10 @@ class Network:
             delta = layers[i].backward(delta, input_needed=i > 0)
 
 
+HESSIAN_NUMBERS = 2**22
+"""Activations that are differentiated at once for a Hessian: some tens of mebibytes."""
+
+
 class BatchOfRows(Protocol):
     """What an objective must know of a batch; `_training.Batch` describes it."""
 
@@ -241,20 +246,30 @@ class NetworkObjective:
         """Return the K losses of the batch and leave the gradient in `theta_gradient`."""
         Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
         rows, delta = self.loss_function.rows_and_delta(Z, batch.y)
-        if batch.weights is None:
-            share = 1 / rows.shape[1]
-            losses = rows.sum(1).mul_(share)
-            delta.mul_(share)
-        else:
-            shares = batch.weights / batch.totals[..., None]
-            losses = (rows * shares[..., 0]).sum(1)
-            delta.mul_(shares)
+        delta.mul_(1 / rows.shape[1] if batch.weights is None else _shares(batch))
         self.network.backward(delta)
         if self._penalised:
-            strength = self.alpha / batch.totals
-            add_scaled_(self._weight_gradient, self._weights, strength)
-            self._add_penalty(losses, strength)
-        return losses
+            add_scaled_(self._weight_gradient, self._weights, self.alpha / batch.totals)
+        return self._mean_loss(rows, self._weights, batch)
+
+    def loss(self, batch: BatchOfRows) -> Tensor:
+        """Return the K losses of the batch, those that `gradient` returns."""
+        Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
+        return self._mean_loss(self.loss_function.rows(Z, batch.y), self._weights, batch)
+
+    def hessian(self, batch: BatchOfRows) -> Tensor:
+        """Return the K Hessians ``(K, P, P)`` of the batch's losses."""
+        architecture, statistics = self.network.architecture, self.network.statistics
+        training = TrainingPass(batch.weights, batch.sizes)
+
+        def losses(theta: Tensor) -> Tensor:
+            Z = architecture.apply(theta, statistics, batch.X, training=training)
+            rows = self.loss_function.rows(Z, batch.y)
+            return self._mean_loss(rows, theta[:, : self.n_decayed], batch)
+
+        n_units = sum(slot.shape[0] for slot in self.slots)
+        n_activations = batch.X.shape[0] * batch.X.shape[1] * n_units
+        return hessians(losses, self.theta, max(1, HESSIAN_NUMBERS // n_activations))
 
     @property
     def repeatable(self) -> bool:
@@ -268,8 +283,17 @@ class NetworkObjective:
             seeds = [state.randint(SEED_BOUND) if p > 0 else 0 for state, p in pairs]
             dropout.seed(seeds, self.theta.device)
 
-    def _add_penalty(self, losses: Tensor, strength: float | Tensor) -> None:
-        squares = torch.linalg.vecdot(self._weights, self._weights)
-        add_scaled_(
-            losses, squares, (strength[:, 0] if isinstance(strength, Tensor) else strength) / 2
-        )
+    def _mean_loss(self, rows: Tensor, weights: Tensor, batch: BatchOfRows) -> Tensor:
+        """Return the mean of the rows' losses ``(K, batch)`` with the penalty on weights."""
+        shares = 1 / rows.shape[1] if batch.weights is None else _shares(batch)[..., 0]
+        losses = (rows * shares).sum(1)
+        if not self._penalised:
+            return losses
+        strength = self.alpha / batch.totals / 2
+        strength = strength[:, 0] if isinstance(strength, Tensor) else strength
+        return losses + strength * torch.linalg.vecdot(weights, weights)
+
+
+def _shares(batch: BatchOfRows) -> Tensor:
+    """Return the weights of a batch's rows, ``(K, batch, 1)``, summing to one."""
+    return batch.weights / batch.totals[..., None]

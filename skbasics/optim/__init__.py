@@ -1,6 +1,6 @@
-"""How it is trained: update rules and learning-rate schedules, as values."""
+"""How it is trained: update rules and learning-rate schedules, as values; and `minimize`."""
 
-from skbasics.optim._base import FirstOrder, Optimizer
+from skbasics.optim._base import FirstOrder, Optimizer, Stepwise
 from skbasics.optim._first_order import (
     NAG,
     SGD,
@@ -10,6 +10,9 @@ from skbasics.optim._first_order import (
     Momentum,
     RMSprop,
 )
+from skbasics.optim._lbfgs import LBFGS
+from skbasics.optim._minimize import minimize
+from skbasics.optim._newton import Newton
 from skbasics.optim._registry import OPTIMIZERS, resolve_optimizer
 from skbasics.optim._schedules import (
     Adaptive,
@@ -22,6 +25,7 @@ from skbasics.optim._schedules import (
 from skbasics.optim._torch import TorchOptimizer
 
 __all__ = [
+    "LBFGS",
     "NAG",
     "OPTIMIZERS",
     "SGD",
@@ -34,10 +38,13 @@ __all__ = [
     "GradientDescent",
     "InverseScaling",
     "Momentum",
+    "Newton",
     "OneCycle",
     "Optimizer",
     "RMSprop",
     "Schedule",
+    "Stepwise",
     "TorchOptimizer",
+    "minimize",
     "resolve_optimizer",
 ]

@@ -2,18 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skbasics._arrays import as_tensor, column
+from skbasics._arrays import column
 from skbasics._sklearn import Interval
 from skbasics._values import Value
-from skbasics.optim._schedules import POSITIVE, Adaptive, Schedule
+from skbasics.optim._schedules import POSITIVE, Schedule
+from skbasics.optim._state import Memory, State
 
 FRACTION = Interval(Real, 0, 1, closed="left")
 LEARNING_RATE = [POSITIVE, Schedule]
@@ -27,6 +28,10 @@ class Optimizer(Value, ABC):
     """
 
     full_batch: ClassVar[bool] = False
+    """Whether it wants all rows at once."""
+
+    descends: ClassVar[bool] = False
+    """Whether each of its steps lowers the loss, so that a vanishing gradient is the end."""
 
     @property
     def rule(self) -> str:
@@ -34,8 +39,8 @@ class Optimizer(Value, ABC):
         return type(self).__name__
 
     @abstractmethod
-    def gentler(self) -> str:
-        """Say, in an estimator's parameters, how to make smaller steps after a divergence."""
+    def gentler(self) -> list[str]:
+        """Return changes, as ``name=value``, any of which makes smaller steps; none if none."""
 
     @abstractmethod
     def start(
@@ -44,7 +49,7 @@ class Optimizer(Value, ABC):
         *,
         replicas: "Sequence[Optimizer] | None" = None,
         n_steps: Sequence[int] | None = None,
-    ) -> Any:
+    ) -> Memory:
         """Return the state of K replicas before their first step.
 
         Parameters
@@ -58,6 +63,10 @@ class Optimizer(Value, ABC):
             The length of each replica's fit, for the schedules that span it.
         """
 
+
+class Stepwise(Optimizer):
+    """An optimizer that makes one step at a time, so that it can follow a stream."""
+
     @abstractmethod
     def step(
         self, objective: Any, batch: Any, state: Any, active: Sequence[int] | None = None
@@ -68,142 +77,10 @@ class Optimizer(Value, ABC):
         """
 
 
-@dataclass
-class State:
-    """What a first-order rule remembers of K replicas.
-
-    Attributes
-    ----------
-    numbers : dict
-        The rule's hyper-parameters, each a number or a ``(K, 1)`` column.
-    buffers : dict of Tensor of shape (K, P)
-        Velocities and moments.
-    steps : ndarray of int, shape (K,)
-        How many steps each replica has made.
-    n_cuts : ndarray of int, shape (K,)
-        How often an `Adaptive` rate has been divided.
-    rates : list of K numbers or schedules
-    n_steps : list of K ints or None
-        The length of each replica's fit in steps, where it is known.
-    n_decayed : int
-        How many leading columns of theta decay.
-    learning_rate : float or Tensor of shape (K, 1)
-        The rate of the step being made; None before the first.
-    gradient_norm : Tensor of shape (K, 1) or None
-        The norm of the last gradient before it was clipped, if it is clipped at all.
-    """
-
-    numbers: dict[str, float | Tensor]
-    buffers: dict[str, Tensor]
-    steps: np.ndarray
-    n_cuts: np.ndarray
-    rates: list[float | Schedule]
-    n_steps: Sequence[int | None]
-    n_decayed: int
-    learning_rate: float | Tensor | None = None
-    gradient_norm: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        self._scheduled = any(isinstance(rate, Schedule) for rate in self.rates)
-        columns = [number for number in self.numbers.values() if isinstance(number, Tensor)]
-        self._same_numbers = not columns
-
-    def tick(self, like: Tensor) -> None:
-        """Begin a step: set the clocks, and the learning rate unless it is known already."""
-        if self.learning_rate is None or self._scheduled:
-            self.learning_rate = column(self.current_rates(), like)
-        self.steps += 1
-
-    @property
-    def common_step(self) -> int | None:
-        """The step being made, if all replicas share it and all numbers; else None."""
-        first = int(self.steps[0])
-        same = self._same_numbers and not isinstance(self.learning_rate, Tensor)
-        return first if same and (len(self.steps) == 1 or (self.steps == first).all()) else None
-
-    def current_rates(self) -> list[float]:
-        """Return the learning rate of each replica's next step."""
-        return [
-            rate.at(int(step), length, int(cuts)) if isinstance(rate, Schedule) else rate
-            for rate, step, length, cuts in zip(
-                self.rates, self.steps, self.n_steps, self.n_cuts, strict=True
-            )
-        ]
-
-    def time(self, like: Tensor) -> float | Tensor:
-        """Return the number of the step being made, from one, as a number or a column."""
-        return column(self.steps.tolist(), like)
-
-    def patience(self, replica: int) -> int | None:
-        """Return the epochs an `Adaptive` rate waits, where it has its own mind on that."""
-        rate = self.rates[replica]
-        return rate.patience if isinstance(rate, Adaptive) else None
-
-    def cut(self, replica: int) -> bool:
-        """Divide a stalled replica's `Adaptive` rate; return whether training should go on."""
-        rate = self.rates[replica]
-        if not isinstance(rate, Adaptive):
-            return False
-        if rate.at(0, n_cuts=int(self.n_cuts[replica])) <= Adaptive.lowest:
-            return False
-        self.n_cuts[replica] += 1
-        return True
-
-    def rows(self, active: Sequence[int]) -> "State":
-        """Return the state of some replicas alone; its buffers are copies."""
-        take = list(active)
-        return State(
-            {name: v[take] if isinstance(v, Tensor) else v for name, v in self.numbers.items()},
-            {name: buffer[take] for name, buffer in self.buffers.items()},
-            self.steps[take],
-            self.n_cuts[take],
-            [self.rates[k] for k in take],
-            [self.n_steps[k] for k in take],
-            self.n_decayed,
-        )
-
-    def put(self, active: Sequence[int], part: "State") -> None:
-        """Write the state of some replicas back."""
-        for name, buffer in self.buffers.items():
-            buffer[list(active)] = part.buffers[name]
-        self.steps[list(active)] = part.steps
-
-    def export(self) -> dict[str, Any]:
-        """Return what a later fit needs in order to go on, as tensors and arrays."""
-        return {"buffers": dict(self.buffers), "steps": self.steps, "n_cuts": self.n_cuts}
-
-    def resume(self, exported: dict[str, Any]) -> Self:
-        """Take up an exported state."""
-        for name, buffer in self.buffers.items():
-            buffer.copy_(as_tensor(exported["buffers"][name]))
-        self.steps[:] = exported["steps"]
-        self.n_cuts[:] = exported["n_cuts"]
-        return self
-
-
-class FirstOrder(Optimizer):
-    """A rule that needs the gradient and what it remembers of earlier ones.
-
-    A subclass is the equation: it lists its buffers and writes `update`.
-    """
+class Rule(Stepwise):
+    """A rule of our own: what it remembers is a `State`."""
 
     buffer_names: ClassVar[tuple[str, ...]] = ()
-
-    @abstractmethod
-    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:
-        """Change theta ``(K, P)`` in place, given the gradient at theta."""
-
-    def look_ahead(self, theta: Tensor, state: State) -> None:
-        """Move theta to where the rule wants its gradient taken."""
-
-    def gentler(self) -> str:
-        rate, name = self.learning_rate, "optimizer__learning_rate"
-        if isinstance(rate, Schedule):
-            first = fields(rate)[0].name
-            rate, name = getattr(rate, first), f"{name}__{first}"
-        hint = f"{name}={rate / 10:g}"
-        clip = "" if self.max_gradient_norm else " or optimizer__max_gradient_norm=1.0"
-        return hint + clip
 
     def start(
         self,
@@ -217,7 +94,7 @@ class FirstOrder(Optimizer):
         replicas = [self] * n_replicas if replicas is None else replicas
         values = [replica.get_params(deep=False) for replica in replicas]
         rates = [params.pop("learning_rate") for params in values]
-        clips = [params.pop("max_gradient_norm") for params in values]
+        clips = [params.pop("max_gradient_norm", None) for params in values]
         numbers = {name: column([v[name] for v in values], theta) for name in values[0]}
         if any(clip is not None for clip in clips):
             limits = [np.inf if clip is None else clip for clip in clips]
@@ -231,6 +108,24 @@ class FirstOrder(Optimizer):
             [None] * n_replicas if n_steps is None else n_steps,
             objective.n_decayed,
         )
+
+
+class FirstOrder(Rule):
+    """A rule that needs the gradient and what it remembers of earlier ones.
+
+    A subclass is the equation: it lists its buffers and writes `update`.
+    """
+
+    @abstractmethod
+    def update(self, theta: Tensor, gradient: Tensor, state: State) -> None:
+        """Change theta ``(K, P)`` in place, given the gradient at theta."""
+
+    def look_ahead(self, theta: Tensor, state: State) -> None:
+        """Move theta to where the rule wants its gradient taken."""
+
+    def gentler(self) -> list[str]:
+        clip = [] if self.max_gradient_norm else ["max_gradient_norm=1.0"]
+        return [lower_rate(self.learning_rate), *clip]
 
     def step(
         self, objective: Any, batch: Any, state: State, active: Sequence[int] | None = None
@@ -260,8 +155,26 @@ class FirstOrder(Optimizer):
         self.update(theta, gradient, state)
 
 
+def lower_rate(rate: float | Schedule) -> str:
+    """Return the change that makes a learning rate ten times lower."""
+    if not isinstance(rate, Schedule):
+        return f"learning_rate={rate / 10:g}"
+    first = fields(rate)[0].name
+    return f"learning_rate__{first}={getattr(rate, first) / 10:g}"
+
+
 def clip_gradient_(gradient: Tensor, limit: float | Tensor) -> Tensor:
     """Scale the rows of `gradient` in place to a norm of at most `limit`; return their norms."""
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     gradient.mul_((limit / (norm + 1e-6)).clamp_(max=1.0))
     return norm
+
+
+def check_repeatable(objective: Any, name: str) -> None:
+    """Raise if a second evaluation of a batch is another function."""
+    if not objective.repeatable:
+        raise ValueError(
+            f"{name} evaluates a batch more than once, and with dropout or batch_norm each time "
+            "is another function. Set dropout=0.0 and batch_norm=False, or take an optimizer "
+            "that needs one gradient a step."
+        )

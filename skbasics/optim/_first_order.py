@@ -14,8 +14,9 @@ from torch import Tensor
 
 from skbasics._arrays import add_scaled_
 from skbasics._sklearn import Interval
-from skbasics.optim._base import FRACTION, LEARNING_RATE, FirstOrder, State
+from skbasics.optim._base import FRACTION, LEARNING_RATE, FirstOrder
 from skbasics.optim._schedules import POSITIVE, Schedule
+from skbasics.optim._state import State
 
 CLIP = [POSITIVE, None]
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")

@@ -10,6 +10,8 @@ from skbasics.optim._first_order import (
     Momentum,
     RMSprop,
 )
+from skbasics.optim._lbfgs import LBFGS
+from skbasics.optim._newton import Newton
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "gd": GradientDescent,
@@ -19,6 +21,8 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "rmsprop": RMSprop,
     "adam": Adam,
     "adamw": AdamW,
+    "newton": Newton,
+    "lbfgs": LBFGS,
 }
 
 

@@ -1,5 +1,6 @@
 """Any optimizer class of torch's kind, driven from outside."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from skbasics._arrays import as_tensor
-from skbasics.optim._base import Optimizer
+from skbasics.optim._base import Optimizer, Stepwise, check_repeatable
+from skbasics.optim._state import Memory
 
 
 @dataclass(frozen=True)
-class TorchOptimizer(Optimizer):
+class TorchOptimizer(Stepwise):
     """A ``torch.optim``-style class as an optimizer.
 
     Each replica gets an instance of its own, over one parameter for each weight and bias, so
@@ -50,8 +52,8 @@ class TorchOptimizer(Optimizer):
         options = {name: v for name, v in sorted((self.params or {}).items()) if name != "lr"}
         return f"{getattr(self.cls, '__qualname__', self.cls)} {options}"
 
-    def gentler(self) -> str:
-        return "params={'lr': ...} with a lower rate"
+    def gentler(self) -> list[str]:
+        return ["params={'lr': ...}, with a lower rate"]
 
     def start(
         self,
@@ -81,56 +83,77 @@ class _Driver:
 
     def __init__(self, objective: Any, replica: int, spec: TorchOptimizer) -> None:
         self.replica = replica
-        self.parameters = []
-        for slot in objective.slots:
-            parameter = nn.Parameter(slot.view(objective.theta)[replica])
-            parameter.grad = slot.view(objective.theta_gradient)[replica]
-            self.parameters.append(parameter)
+        self.parameters = [
+            nn.Parameter(slot.view(objective.theta)[replica]) for slot in objective.slots
+        ]
+        self._gradients = [slot.view(objective.theta_gradient)[replica] for slot in objective.slots]
         self.optimizer = spec.cls(self.parameters, **(spec.params or {}))
+        self._fresh = [dict(group) for group in self.optimizer.param_groups]
 
     def step(self, objective: Any, batch: Any, losses: Tensor) -> None:
         known: list[Tensor] = [losses]
 
         def closure() -> Tensor:
             # Line searches call it again, at points where the gradient is not yet known.
-            if not (known or objective.repeatable):
-                raise ValueError(
-                    f"{type(self.optimizer).__name__} evaluates a batch more than once, and with "
-                    "dropout or batch_norm each time is another function. Set dropout=0.0 and "
-                    "batch_norm=False, or take an optimizer that needs one gradient a step."
-                )
+            if not known:
+                check_repeatable(objective, type(self.optimizer).__name__)
             with torch.no_grad():
                 values = known.pop() if known else objective.gradient(batch)
+            self._show_gradients()
             return values[self.replica].detach()
 
+        self._show_gradients()
         self.optimizer.step(closure)
 
+    def _show_gradients(self) -> None:
+        # Anew each time, for a class may have called its zero_grad().
+        for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+            parameter.grad = gradient
 
-class TorchState:
+    def switch(self, mode: str) -> None:
+        """Call the class's ``train`` or ``eval``, if it has them (averages of iterates)."""
+        getattr(self.optimizer, mode, lambda: None)()
+
+    def changed(self) -> list[dict[str, Any]]:
+        """Return what training has changed in the groups: counters, sums of weights."""
+        return [
+            {name: v for name, v in group.items() if name != "params" and v != fresh.get(name)}
+            for group, fresh in zip(self.optimizer.param_groups, self._fresh, strict=True)
+        ]
+
+    def resume(self, state: dict[int, Any], changed: list[dict[str, Any]]) -> None:
+        """Take up what another instance remembered, with this one's hyper-parameters."""
+        for index, remembered in state.items():
+            # load_state_dict would cast counters to the parameters' dtype.
+            parameter = self.parameters[index]
+            self.optimizer.state[parameter] = _tensors(remembered, parameter)
+        for group, entries in zip(self.optimizer.param_groups, changed, strict=True):
+            group.update(entries)
+
+
+class TorchState(Memory):
     """The instances of K replicas."""
 
-    gradient_norm = None
-
     def __init__(self, drivers: list[_Driver]) -> None:
+        super().__init__(len(drivers))
         self.drivers = drivers
 
+    def train(self) -> None:
+        for driver in self.drivers:
+            driver.switch("train")
+
+    def eval(self) -> None:
+        for driver in self.drivers:
+            driver.switch("eval")
+
     def current_rates(self) -> list[float]:
-        """Return the learning rate of each replica, nan where the class has none."""
         groups = [driver.optimizer.param_groups[0] for driver in self.drivers]
-        return [float(group.get("lr", float("nan"))) for group in groups]
-
-    def patience(self, replica: int) -> int | None:
-        """Return None: the estimator's patience holds."""
-        return None
-
-    def cut(self, replica: int) -> bool:
-        """Return False: a stalled replica stops."""
-        return False
+        return [float(group.get("lr", math.nan)) for group in groups]
 
     def export(self) -> dict[str, Any]:
-        """Return what a later fit needs in order to go on."""
         states = [driver.optimizer.state_dict()["state"] for driver in self.drivers]
-        return {"classes": self._classes, "torch": states}
+        changed = [driver.changed() for driver in self.drivers]
+        return {"classes": self._classes, "torch": states, "groups": changed}
 
     @property
     def _classes(self) -> list[str]:
@@ -138,14 +161,10 @@ class TorchState:
         return [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds]
 
     def resume(self, exported: dict[str, Any]) -> "TorchState":
-        """Take up an exported state, with this one's hyper-parameters."""
-        if exported["classes"] != self._classes:
-            return self
-        for driver, state in zip(self.drivers, exported["torch"], strict=True):
-            for index, remembered in state.items():
-                # load_state_dict would cast counters to the parameters' dtype.
-                parameter = driver.parameters[index]
-                driver.optimizer.state[parameter] = _tensors(remembered, parameter)
+        if exported["classes"] == self._classes:
+            parts = zip(self.drivers, exported["torch"], exported["groups"], strict=True)
+            for driver, state, changed in parts:
+                driver.resume(state, changed)
         return self
 
 

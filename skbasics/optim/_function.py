@@ -1,0 +1,159 @@
+"""A user's function as an objective: what `minimize` minimises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skbasics._derivatives import hessians, values_and_gradients
+
+
+class WholeRow:
+    """The only parameter of a function: the row of theta itself."""
+
+    @staticmethod
+    def view(matrix: Tensor) -> Tensor:
+        """Return the parameter of every replica."""
+        return matrix
+
+
+@dataclass
+class Evaluation:
+    """The last point where the gradient was taken, and what was found there.
+
+    Attributes
+    ----------
+    x, jac : Tensor of shape (K, D)
+    fun : Tensor of shape (K,)
+    """
+
+    x: Tensor
+    fun: Tensor
+    jac: Tensor
+
+
+class FunctionObjective:
+    """K functions, or one function from K starts, without batches.
+
+    Parameters
+    ----------
+    function : callable
+        Written in torch. Maps ``(K, D)`` to ``(K,)``, value k depending on row k alone; or
+        ``(D,)`` to a number if `single`.
+    start : Tensor of shape (K, D)
+    single : bool
+        Whether the function takes one point, and K is one.
+    hint : str
+        What to try when it stops being finite.
+
+    Attributes
+    ----------
+    theta, theta_gradient : Tensor of shape (K, D)
+        Where the replicas stand, and the gradient there. Rules may scale the latter.
+    evaluated : Evaluation
+        The last evaluation of the gradient, untouched.
+    n_evaluations : int
+        How often the function was computed.
+    """
+
+    repeatable = True
+
+    def __init__(
+        self, function: Callable[[Tensor], Tensor], start: Tensor, single: bool, hint: str
+    ) -> None:
+        self.function, self.single, self.hint = function, single, hint
+        self.theta, self.theta_gradient = start, torch.zeros_like(start)
+        self.slots, self.n_decayed = [WholeRow()], start.shape[1]
+        self.n_evaluations = 0
+        self.evaluated: Evaluation
+
+    def gradient(self, batch: None = None) -> Tensor:
+        """Return the K values at theta and leave the gradient in `theta_gradient`.
+
+        Raises
+        ------
+        ValueError
+            If the function returns another shape, is not differentiable, or not finite.
+        """
+        self.n_evaluations += 1
+        fun, jac = values_and_gradients(self._values, self.theta)
+        if jac is None:
+            raise ValueError(
+                f"fun returned a tensor without a gradient for x of shape {self._shape}. It must "
+                "be written in differentiable torch operations of x, without detach(), item(), "
+                "comparisons or argmax alone."
+            )
+        self._check_finite("value", fun)
+        self._check_finite("gradient", jac)
+        self.evaluated = Evaluation(self.theta.clone(), fun, jac)
+        self.theta_gradient.copy_(jac)
+        return fun
+
+    @torch.no_grad()
+    def loss(self, batch: None = None) -> Tensor:
+        """Return the K values at theta, finite or not."""
+        self.n_evaluations += 1
+        return self._values(self.theta)
+
+    def hessian(self, batch: None = None) -> Tensor:
+        """Return the K Hessians at theta, ``(K, D, D)``.
+
+        Raises
+        ------
+        ValueError
+            If the function has none.
+        """
+        try:
+            return hessians(self._values, self.theta)
+        except RuntimeError as error:
+            raise ValueError(
+                f"fun cannot be differentiated twice: {_first_line(error)}. Take a first-order "
+                "rule or LBFGS()."
+            ) from error
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return tuple(self.theta.shape[1:] if self.single else self.theta.shape)
+
+    def _values(self, theta: Tensor) -> Tensor:
+        x = theta[0] if self.single else theta
+        try:
+            values = self.function(x)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"fun failed on a {x.dtype} tensor of shape {self._shape}: {_first_line(error)}. "
+                "It must be written in torch operations."
+            ) from error
+        self._check_shape(values)
+        return values.reshape(len(theta)).to(theta.dtype)
+
+    def _check_shape(self, values: Any) -> None:
+        if not isinstance(values, Tensor):
+            raise ValueError(
+                f"fun returned {type(values).__name__} for x of shape {self._shape}; it must "
+                "return a torch tensor, computed from x by torch operations."
+            )
+        expected = () if self.single else self._shape[:1]
+        if values.shape != expected:
+            hint = "a single number, as by .sum()" if self.single else "one value a row: .sum(-1)"
+            raise ValueError(
+                f"fun returned a tensor of shape {tuple(values.shape)} for x of shape "
+                f"{self._shape}; expected {expected}, {hint}."
+            )
+
+    def _check_finite(self, what: str, numbers: Tensor) -> None:
+        bad = ~torch.isfinite(numbers.reshape(len(self.theta), -1)).all(1)
+        if bad.any():
+            first = int(bad.nonzero()[0, 0])
+            where = "" if self.single else f"start {first} ({int(bad.sum())} such): "
+            advice = "Start elsewhere" if self.n_evaluations == 1 else f"Try {self.hint}"
+            raise ValueError(
+                f"{where}the {what} of fun is {numbers[first].tolist()} at "
+                f"x={self.theta[first].tolist()}, evaluation {self.n_evaluations}. {advice}."
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error) else type(error).__name__
