@@ -31,13 +31,21 @@ def hessians(
 
     Row k of the values depends on row k of theta alone, so one direction serves all K: the
     gradient is computed once, and P directions go back through it, `chunk_size` at a time.
+
+    Raises
+    ------
+    RuntimeError
+        If the function cannot be differentiated twice.
     """
     n_replicas, width = theta.shape
     second = theta.new_zeros(width, n_replicas, width)
     theta = theta.detach().clone().requires_grad_()
     (gradients,) = torch.autograd.grad(function(theta).sum(), theta, create_graph=True)
-    if not gradients.requires_grad:  # a linear function
-        return second.movedim(0, 1)
+    if not gradients.requires_grad:
+        raise RuntimeError(
+            "the gradient does not depend on the parameters (the function is linear, or made of "
+            "operations with a first derivative alone)"
+        )
     directions = torch.eye(width, dtype=theta.dtype, device=theta.device)[:, None]
     for part in torch.arange(width, device=theta.device).split(chunk_size or width):
         (rows,) = torch.autograd.grad(

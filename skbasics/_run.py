@@ -250,7 +250,6 @@ class Run:
             on_iteration=watch,
         )
         if self.n_iter == 0:  # the start was the minimum already: it is what there is to record
-            self._begin_epoch()
             self._record(float(found.fun))
         if not (found.success or halted):
             self._warn_lbfgs(found.status, found.message)

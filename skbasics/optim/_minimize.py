@@ -11,7 +11,6 @@ from torch import Tensor
 
 from skbasics._arrays import as_numpy, as_tensor
 from skbasics._sklearn import Interval, validate_parameter_constraints
-from skbasics._training import Patience
 from skbasics.optim._base import Optimizer, Stepwise
 from skbasics.optim._function import FunctionObjective
 from skbasics.optim._lbfgs import LBFGS
@@ -126,12 +125,12 @@ def minimize(
     start, single = _check_start(x0)
     as_caller = as_tensor if isinstance(x0, Tensor) else as_numpy
     objective = FunctionObjective(fun, start, single, _hint(optimizer))
-    search = _Search(objective, max_iter, tol, callback, as_caller)
+    search = _Search(objective, max_iter, tol, callback, as_caller, return_path)
     if isinstance(optimizer, LBFGS):
         search.run_lbfgs(optimizer)
     else:
         search.run_steps(optimizer)
-    return search.result(return_path)
+    return search.result()
 
 
 def _hint(optimizer: Optimizer) -> str:
@@ -175,9 +174,10 @@ class _Search:
         tol: float,
         callback: Callable[[OptimizeResult], Any] | None,
         as_caller: Callable[[Tensor], Any],
+        keep_path: bool,
     ) -> None:
         self.objective, self.max_iter, self.tol = objective, max_iter, tol
-        self.callback, self.as_caller = callback, as_caller
+        self.callback, self.as_caller, self.keep_path = callback, as_caller, keep_path
         n_starts = len(objective.theta)
         self.running = np.ones(n_starts, dtype=bool)
         self.nit, self.nfev, self.status = (np.zeros(n_starts, dtype=int) for _ in range(3))
@@ -187,20 +187,21 @@ class _Search:
     def run_steps(self, optimizer: Stepwise) -> None:
         """Step all starts at once, until each has ended."""
         state = optimizer.start(self.objective, n_steps=[self.max_iter] * len(self.running))
-        waits = _waits(optimizer, state)
+        stall = _Stall(optimizer, state)
         state.train()
         for nit in range(self.max_iter):
             active = None if self.running.all() else np.flatnonzero(self.running).tolist()
             with torch.no_grad():
                 optimizer.step(self.objective, None, state, active)
             self._end_converged(state, nit)
-            self._end(state.stuck.cpu().numpy(), STUCK, nit)
-            self._end(_stalled(waits, state, self.objective.evaluated.fun), STUCK, nit)
+            self._end(state.stuck, STUCK, nit)
+            self._end(stall.at_lowest(self.objective.evaluated.fun), STUCK, nit)
             if nit > 0 and self._asked_to_stop(nit):
-                self._end(self.running, CALLBACK, nit)
+                self._end(torch.from_numpy(self.running), CALLBACK, nit)
             if not self.running.any():
                 break
-            self.path.append(self.objective.theta.clone())
+            if self.keep_path:
+                self.path.append(self.objective.theta.clone())
         ended = self.objective.theta[~self.running]
         state.eval()
         self.objective.theta[~self.running] = ended
@@ -208,7 +209,7 @@ class _Search:
         if self.running.any():
             self._asked_to_stop(self.max_iter)
             self._end_converged(state, self.max_iter)
-            self._end(self.running, LIMIT, self.max_iter)
+            self._end(torch.from_numpy(self.running), LIMIT, self.max_iter)
 
     def run_lbfgs(self, optimizer: LBFGS) -> None:
         """Run one start after another."""
@@ -225,6 +226,7 @@ class _Search:
         path = [theta.clone()]
         if CALLBACK in self.status:
             self._end_one(k, CALLBACK, 0)
+            self.nfev[k] = 0
             return path
 
         def watch(loss: float) -> bool:
@@ -245,12 +247,14 @@ class _Search:
 
     def _end_converged(self, state: Memory, nit: int) -> None:
         small = self.objective.evaluated.jac.abs().amax(1) <= self.tol
-        self._end((small & ~state.at_saddle.to(small.device)).cpu().numpy(), CONVERGED, nit)
+        self._end(small & ~state.at_saddle.to(small.device), CONVERGED, nit)
 
-    def _end(self, which: np.ndarray, status: int, nit: int) -> None:
+    def _end(self, which: Tensor, status: int, nit: int) -> None:
         """End some of the running starts at the point that was evaluated last."""
-        for k in np.flatnonzero(which & self.running):
-            self.objective.theta[k] = self.objective.evaluated.x[k]
+        if not which.any():
+            return
+        for k in np.flatnonzero(which.cpu().numpy() & self.running):
+            self.objective.theta[k] = self.path[-1][k] = self.objective.evaluated.x[k]
             self._end_one(k, status, nit)
 
     def _end_one(self, k: int, status: int, nit: int, message: str = "") -> None:
@@ -274,7 +278,7 @@ class _Search:
         if self.callback is None:
             return False
         try:
-            return self.callback(self._result(nit=nit)) is True
+            return bool(self.callback(self._result(nit=nit)))
         except StopIteration:
             return True
 
@@ -286,8 +290,8 @@ class _Search:
             x, fun, jac = x[0], fun[0], jac[0]
         return OptimizeResult(x=x, fun=fun, jac=jac, **more)
 
-    def result(self, return_path: bool) -> OptimizeResult:
-        """Return how it went, with the path if that is asked for."""
+    def result(self) -> OptimizeResult:
+        """Return how it went, with the path if that was asked for."""
         success = self.status == CONVERGED
         more: dict[str, Any] = {
             "nit": self.nit,
@@ -301,25 +305,36 @@ class _Search:
             more = {
                 name: getattr(value, "item", lambda v=value: v)() for name, value in more.items()
             }
-        if return_path:
-            path = torch.stack([*self.path[:-1], self.objective.theta])
+        if self.keep_path:
+            path = torch.stack(self.path)
             more["path"] = self.as_caller(path[:, 0] if self.objective.single else path)
         return self._result(**more)
 
 
-def _waits(optimizer: Optimizer, state: Memory) -> list[Patience]:
-    """Return what decides when an `Adaptive` rate is divided; empty for other rates."""
-    if not isinstance(getattr(optimizer, "learning_rate", None), Adaptive):
-        return []
-    return [Patience(0.0, state.patience(k) or STALL) for k in range(state.n_replicas)]
+class _Stall:
+    """Divides `Adaptive` rates when values have not fallen for a while; others it leaves alone.
 
+    Attributes
+    ----------
+    best, waited : ndarray of shape (K,)
+        The lowest value so far, and the steps since.
+    """
 
-def _stalled(waits: list[Patience], state: Memory, values: Tensor) -> np.ndarray:
-    """Divide the rates of those that wait too long; return those whose rate is at its lowest."""
-    stalled = np.zeros(state.n_replicas, dtype=bool)
-    for k, (wait, value) in enumerate(zip(waits, values.tolist(), strict=False)):
-        wait.update(value)
-        if wait.exhausted:
-            wait.count = 0
-            stalled[k] = not state.cut(k)
-    return stalled
+    def __init__(self, optimizer: Optimizer, state: Memory) -> None:
+        self.adaptive = isinstance(getattr(optimizer, "learning_rate", None), Adaptive)
+        self.state = state
+        self.best = np.full(state.n_replicas, np.inf)
+        self.waited = np.zeros(state.n_replicas, dtype=int)
+
+    def at_lowest(self, values: Tensor) -> Tensor:
+        """Take the values of a step; return the starts whose rate cannot be divided again."""
+        at_lowest = torch.zeros(len(values), dtype=torch.bool)
+        if self.adaptive:
+            now = values.cpu().numpy()
+            self.waited = np.where(now < self.best, 0, self.waited + 1)
+            self.best = np.minimum(self.best, now)
+            for k in np.flatnonzero(self.waited):
+                if self.waited[k] > (self.state.patience(k) or STALL):
+                    self.waited[k] = 0
+                    at_lowest[k] = not self.state.cut(k)
+        return at_lowest

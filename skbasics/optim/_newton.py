@@ -111,12 +111,7 @@ class Newton(Rule):
         losses = objective.gradient(batch)
         if not torch.isfinite(losses).all():
             return losses  # the caller says where
-        second = objective.hessian(batch)
-        if not torch.isfinite(second).all():
-            raise ValueError(
-                "Newton: the Hessian is not finite where the loss is. The function has no second "
-                "derivative there; take a first-order rule or LBFGS()."
-            )
+        second = _hessian(objective, batch)
         model = _Model.of(objective.theta_gradient, second, state.numbers["damping"])
         lengths = torch.zeros_like(losses)
         moving = slice(None) if active is None else list(active)
@@ -175,6 +170,20 @@ def _backtrack(
         lengths = torch.where(too_long, lengths / 2, lengths)
     objective.theta.copy_(start).addcmul_(model.direction, (lengths * ~too_long)[:, None])
     return too_long
+
+
+def _hessian(objective: Any, batch: Any) -> Tensor:
+    try:
+        second = objective.hessian(batch)
+        problem = "" if torch.isfinite(second).all() else "the second derivative is not finite here"
+    except RuntimeError as error:
+        problem = str(error).strip().splitlines()[0].rstrip(".")
+    if problem:
+        raise ValueError(
+            f"Newton needs a function that can be differentiated twice: {problem}. Take LBFGS() or "
+            "a first-order rule."
+        )
+    return second
 
 
 def _check_size(theta: Tensor) -> None:

@@ -117,7 +117,7 @@ class _Driver:
     def changed(self) -> list[dict[str, Any]]:
         """Return what training has changed in the groups: counters, sums of weights."""
         return [
-            {name: v for name, v in group.items() if name != "params" and v != fresh.get(name)}
+            {name: v for name, v in group.items() if name != "params" and v is not fresh.get(name)}
             for group, fresh in zip(self.optimizer.param_groups, self._fresh, strict=True)
         ]
 
@@ -128,7 +128,7 @@ class _Driver:
             parameter = self.parameters[index]
             self.optimizer.state[parameter] = _tensors(remembered, parameter)
         for group, entries in zip(self.optimizer.param_groups, changed, strict=True):
-            group.update(entries)
+            group.update(_tensors(entries, self.parameters[0]))
 
 
 class TorchState(Memory):
