@@ -10,6 +10,7 @@ from sklearn.utils._array_api import (
     get_namespace_and_device,
     move_to,
 )
+from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     Hidden,
     Interval,
@@ -38,6 +39,7 @@ __all__ = [
     "Interval",
     "Options",
     "StrOptions",
+    "check_matplotlib_support",
     "check_same_namespace",
     "check_sample_weight",
     "fit_context",

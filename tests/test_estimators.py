@@ -16,7 +16,14 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import skbasics
 from skbasics import MLPClassifier, MLPRegressor
 
-ESTIMATORS = [MLPClassifier(), MLPRegressor()]
+ESTIMATORS = [
+    MLPClassifier(),
+    MLPRegressor(),
+    MLPClassifier((10,), optimizer="lbfgs", alpha=1.0),
+    MLPRegressor((10,), optimizer="lbfgs"),
+    MLPClassifier((3,), "tanh", optimizer="newton"),
+    MLPRegressor((3,), "tanh", optimizer="newton"),
+]
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")
 
 
@@ -101,7 +108,7 @@ def test_tensors_stay_tensors_everywhere(estimator):
         assert all(isinstance(array, torch.Tensor) for array in fitted.coefs_)
         assert isinstance(fitted.hidden_features(X), torch.Tensor)
         stored = copy.deepcopy(fitted)
-        fitted.partial_fit(X, y)
+        fitted.set_params(optimizer="adam").partial_fit(X, y)
     assert isinstance(stored._theta, torch.Tensor)
     assert not torch.equal(stored._theta, fitted._theta)
 

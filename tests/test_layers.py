@@ -21,6 +21,7 @@ LEVELS = [
     ["_base"],
     ["_classification", "_regression"],
     ["neural_network"],
+    ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FILES = sorted(ROOT.rglob("*.py"))

@@ -1,0 +1,5 @@
+"""Pictures, as scikit-learn's Display objects; matplotlib is imported when one is drawn."""
+
+from skbasics.plots._trajectory import TrajectoryDisplay
+
+__all__ = ["TrajectoryDisplay"]
