@@ -17,6 +17,7 @@ from skbasics import (
     Adaptive,
     Cosine,
     GradientDescent,
+    InverseScaling,
     Momentum,
     Newton,
     RMSprop,
@@ -63,6 +64,35 @@ def test_paths_are_those_of_torch(name, function):
     assert found.path.shape == (STEPS + 1, 4, 2)
     torch.testing.assert_close(found.path, expected, rtol=1e-9, atol=1e-9)
     assert not torch.allclose(found.path[-1], starts(), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", sorted({*PATHS} - {"momentum"}))
+def test_paths_with_a_schedule_are_those_of_torch(name):
+    rule, cls, options = PATHS[name]
+    rule = rule.replace(learning_rate=InverseScaling(options["lr"], power=0.7))
+    found = minimize(rosenbrock, starts(), optimizer=rule, max_iter=STEPS)
+    parameter = torch.nn.Parameter(starts())
+    optimizer = cls([parameter], **options)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (step + 1) ** -0.7)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        rosenbrock(parameter).sum().backward()
+        optimizer.step()
+        schedule.step()
+    torch.testing.assert_close(found.x, parameter.detach(), rtol=1e-9, atol=1e-9)
+
+
+def test_momentum_with_a_schedule_is_its_recurrence():
+    """The velocity is made of steps, each with its own rate; torch's is made of gradients."""
+    rule = Momentum(InverseScaling(1e-3, power=0.7), 0.8)
+    found = minimize(rosenbrock, starts(), optimizer=rule, max_iter=STEPS)
+    theta, velocity = starts(), 0
+    for step in range(STEPS):
+        theta.requires_grad_()
+        (gradient,) = torch.autograd.grad(rosenbrock(theta).sum(), theta)
+        velocity = 0.8 * velocity + 1e-3 * (step + 1) ** -0.7 * gradient
+        theta = theta.detach() - velocity
+    torch.testing.assert_close(found.x, theta, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("function", [stiff_quadratic, rosenbrock])

@@ -1,9 +1,22 @@
 """Learning rates against torch's schedulers and closed forms."""
 
+import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.neural_network import MLPClassifier as PeerMLP
 
-from skbasics.optim import Adaptive, Cosine, ExponentialDecay, InverseScaling, OneCycle
+from skbasics import MLPClassifier
+from skbasics.optim import (
+    OPTIMIZERS,
+    SGD,
+    Adaptive,
+    Cosine,
+    ExponentialDecay,
+    InverseScaling,
+    OneCycle,
+)
 
 STEPS = 40
 
@@ -62,3 +75,36 @@ def test_a_span_must_be_known(schedule):
     with pytest.raises(ValueError, match=r"spans a number of steps, and a stream has none"):
         schedule.at(0)
     assert schedule.replace(n_steps=10).at(0) > 0
+
+
+@pytest.mark.parametrize("batch_size", [50, 150])
+def test_adaptive_is_that_of_scikit_learn(batch_size):
+    """It is divided at the same epochs, and ends the fit at the same one."""
+    X, y = load_iris(return_X_y=True)
+    options = {"tol": 1e-2, "n_iter_no_change": 3, "max_iter": 500, "random_state": 0}
+    options["batch_size"] = batch_size
+    ours = MLPClassifier((5,), optimizer=SGD(Adaptive(0.05)), **options).fit(X, y)
+    peer = PeerMLP((5,), solver="sgd", momentum=0.0, nesterovs_momentum=False, **options)
+    peer.set_params(learning_rate="adaptive", learning_rate_init=0.05).fit(X, y)
+    assert ours.n_iter_ == peer.n_iter_ < 500
+    np.testing.assert_allclose(ours.loss_curve_, peer.loss_curve_, rtol=1e-9)
+    np.testing.assert_allclose(ours.coefs_[0], peer.coefs_[0], rtol=1e-7)
+    rates = ours.history_["learning_rate"]
+    assert rates[0] == 0.05
+    np.testing.assert_allclose(np.unique(rates)[::-1], 0.05 / 5.0 ** np.arange(8))
+
+
+@pytest.mark.parametrize("name", ["gd", "sgd", "momentum", "nag", "rmsprop", "adam", "adamw"])
+def test_every_rule_takes_schedules_and_the_record_shows_them(name):
+    X, y = load_iris(return_X_y=True)
+    rule = OPTIMIZERS[name](InverseScaling(0.01))
+    mlp = MLPClassifier((5,), optimizer=rule, max_iter=4, batch_size=50, random_state=0)
+    mlp.fit(X, y)
+    np.testing.assert_allclose(
+        mlp.history_["learning_rate"], 0.01 / np.sqrt(1 + 3 * np.arange(4)), rtol=1e-12
+    )
+    constant, number = clone(mlp), clone(mlp)
+    constant.set_params(optimizer__learning_rate=ExponentialDecay(0.01, 1.0)).fit(X, y)
+    number.set_params(optimizer__learning_rate=0.01).fit(X, y)
+    np.testing.assert_array_equal(constant.coefs_[0], number.coefs_[0])
+    assert not np.array_equal(mlp.coefs_[0], number.coefs_[0])
