@@ -26,8 +26,8 @@ class MLPClassifier(NetworkClassifier):
         Activation f of the hidden layers: "identity", "logistic", "tanh", "relu",
         "leaky_relu", "elu", "gelu", "silu", "softplus", or an elementwise torch function.
     optimizer : str or Optimizer, default="adam"
-        The update rule, by name ("gd", "sgd", "momentum", "nag", "rmsprop", "adam", "adamw")
-        or as an object of `skbasics.optim`.
+        The update rule, by name ("gd", "sgd", "momentum", "nag", "rmsprop", "adam", "adamw",
+        "newton", "lbfgs") or as an object of `skbasics.optim`.
     alpha : float, default=1e-4
         Strength of the L2 penalty on weights; biases are free. The sum of weights it is
         divided by is the batch's, as in scikit-learn.
@@ -46,9 +46,11 @@ class MLPClassifier(NetworkClassifier):
     shuffle : bool, default=True
         Whether each epoch visits the rows in a new order.
     tol : float, default=1e-4
-        What counts as an improvement, of the loss or of the validation score.
+        What counts as an improvement, of the loss or of the validation score. `Newton` and
+        `LBFGS` have converged when no component of the gradient exceeds it.
     n_iter_no_change : int or inf, default=10
-        Training stops after more than this many epochs in a row without an improvement.
+        Training stops after more than this many epochs in a row without an improvement
+        (`LBFGS`: of the validation score alone).
     early_stopping : bool, default=False
         Whether the score on held-out rows decides when fit stops, and the best epoch's
         parameters are kept. (`partial_fit` holds nothing out.) The rows are those passed to
@@ -86,14 +88,14 @@ class MLPClassifier(NetworkClassifier):
     loss_curve_ : list of float
         The loss of each epoch.
     history_ : dict of ndarray
-        loss, learning_rate, gradient_norm, seconds, and with a validation set
+        loss, learning_rate (not `LBFGS`), gradient_norm, seconds, and with a validation set
         validation_loss and validation_score, of each epoch.
     validation_scores_ : list of float or None
         The score of each epoch, with early stopping.
     best_validation_score_ : float or None
         The highest.
     n_iter_ : int
-        Epochs of the last call.
+        Epochs of the last call; iterations of `LBFGS`.
     t_ : int
         Training rows seen so far.
     n_layers_ : int
@@ -206,8 +208,8 @@ class MLPRegressor(NetworkRegressor):
         ``Quantile(level=0.9)``, or a torch function of predictions and targets, both
         ``(n, n_outputs)``, to the losses of the rows, ``(n,)``.
     optimizer : str or Optimizer, default="adam"
-        The update rule, by name ("gd", "sgd", "momentum", "nag", "rmsprop", "adam", "adamw")
-        or as an object of `skbasics.optim`.
+        The update rule, by name ("gd", "sgd", "momentum", "nag", "rmsprop", "adam", "adamw",
+        "newton", "lbfgs") or as an object of `skbasics.optim`.
     alpha : float, default=1e-4
         Strength of the L2 penalty on weights; biases are free. The sum of weights it is
         divided by is the batch's, as in scikit-learn.
@@ -223,9 +225,11 @@ class MLPRegressor(NetworkRegressor):
     shuffle : bool, default=True
         Whether each epoch visits the rows in a new order.
     tol : float, default=1e-4
-        What counts as an improvement, of the loss or of the validation score.
+        What counts as an improvement, of the loss or of the validation score. `Newton` and
+        `LBFGS` have converged when no component of the gradient exceeds it.
     n_iter_no_change : int or inf, default=10
-        Training stops after more than this many epochs in a row without an improvement.
+        Training stops after more than this many epochs in a row without an improvement
+        (`LBFGS`: of the validation score alone).
     early_stopping : bool, default=False
         Whether the score on held-out rows decides when fit stops, and the best epoch's
         parameters are kept. (`partial_fit` holds nothing out.) The rows are those passed to
@@ -263,14 +267,14 @@ class MLPRegressor(NetworkRegressor):
     loss_curve_ : list of float
         The loss of each epoch.
     history_ : dict of ndarray
-        loss, learning_rate, gradient_norm, seconds, and with a validation set
+        loss, learning_rate (not `LBFGS`), gradient_norm, seconds, and with a validation set
         validation_loss and validation_score, of each epoch.
     validation_scores_ : list of float or None
         The score of each epoch, with early stopping.
     best_validation_score_ : float or None
         The highest.
     n_iter_ : int
-        Epochs of the last call.
+        Epochs of the last call; iterations of `LBFGS`.
     t_ : int
         Training rows seen so far.
     n_layers_ : int

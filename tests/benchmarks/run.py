@@ -16,6 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CONTENDERS = ("skbasics", "scikit-learn", "torch loop")
+LBFGS_CASES = (("breast cancer", (100,)), ("digits", (100,)), ("MNIST", (50,)))
+NEWTON_CASES = ("iris", "breast cancer")
 CASES = (
     ("breast cancer", (100,), 200),
     ("digits", (100,), 100),
@@ -54,14 +56,19 @@ class Contender:
 
 
 def compare(contenders: list[Contender], request: tuple, rounds: int) -> list[list[list[float]]]:
-    """Return [seconds, loss] of each contender in each round, taken in turn."""
+    """Return what each contender answers in each round, seconds first, taken in turn."""
     for contender in contenders:
-        contender.ask("fit", *request)  # warm-up: pages, threads, caches
+        contender.ask(*request)  # warm-up: pages, threads, caches
     results: list[list[list[float]]] = [[] for _ in contenders]
     for _ in range(rounds):
         for result, contender in zip(results, contenders, strict=True):
-            result.append(contender.ask("fit", *request))
+            result.append(contender.ask(*request))
     return results
+
+
+def paired_ratio(own: list[float], others: list[float]) -> float:
+    """Return the median over rounds of the other's time over ours."""
+    return statistics.median(other / mine for mine, other in zip(own, others, strict=True))
 
 
 def fit_table(contenders: list[Contender], dtype: str, cases: tuple, rounds: int) -> None:
@@ -73,13 +80,12 @@ def fit_table(contenders: list[Contender], dtype: str, cases: tuple, rounds: int
     print("|---" * (2 * len(names) + 1) + "|")
     ratios: list[list[float]] = [[] for _ in names[1:]]
     for data, hidden, n_epochs in cases:
-        results = compare(contenders, (data, hidden, n_epochs, dtype), rounds)
+        results = compare(contenders, ("fit", data, hidden, n_epochs, dtype), rounds)
         seconds = [[second for second, _ in result] for result in results]
         losses = [result[-1][1] for result in results]
         row = [statistics.median(times) for times in seconds]
-        for i, times in enumerate(seconds[1:]):
-            paired = [other / own for own, other in zip(seconds[0], times, strict=True)]
-            ratios[i].append(statistics.median(paired))
+        for ratio, times in zip(ratios, seconds[1:], strict=True):
+            ratio.append(paired_ratio(seconds[0], times))
         print(
             f"| {data}, {hidden} | "
             + " | ".join(f"{1000 * value:.1f}" for value in row)
@@ -92,6 +98,57 @@ def fit_table(contenders: list[Contender], dtype: str, cases: tuple, rounds: int
         )
     print("| geometric mean " + "| " * len(names), end="")
     print("| " + " | ".join(f"**{statistics.geometric_mean(r):.2f}**" for r in ratios) + " | |")
+
+
+def lbfgs_table(contenders: list[Contender], dtype: str, cases: tuple, rounds: int) -> None:
+    """Print the times of fits by L-BFGS, ours and scikit-learn's."""
+    print(f"\nfit by L-BFGS to its own end, {dtype}, alpha 1, 500 iterations at most\n")
+    print("| data, hidden | ours ms | scikit-learn ms | ratio | iterations | losses |")
+    print("|---" * 6 + "|")
+    for data, hidden in cases:
+        ours, theirs = compare(contenders[:2], ("fit_lbfgs", data, hidden, dtype), rounds)
+        times = [[answer[0] for answer in answers] for answers in (ours, theirs)]
+        own, other = (1000 * statistics.median(t) for t in times)
+        (_, loss, steps), (_, other_loss, other_steps) = ours[-1], theirs[-1]
+        print(
+            f"| {data}, {hidden} | {own:.1f} | {other:.1f} | {paired_ratio(*times):.2f} | "
+            f"{steps:.0f} {other_steps:.0f} | {loss:.6f} {other_loss:.6f} |",
+            flush=True,
+        )
+
+
+def newton_table(ours: Contender) -> None:
+    """Print how Newton's method and Adam come to the same loss, on all rows at once."""
+    print(
+        "\ntanh, 5 hidden units, alpha 1, float64, all rows at once: Newton to a gradient of 1e-6,"
+    )
+    print("Adam(0.01) until its loss is within 1e-6 of Newton's (20000 epochs at most)\n")
+    print("| data | Newton epochs | ms | loss | gradient | Adam epochs | ms | lowest loss |")
+    print("|---" * 8 + "|")
+    for data in NEWTON_CASES:
+        ours.ask("newton", data)
+        seconds, epochs, loss, norm = ours.ask("newton", data)
+        others, other_epochs, lowest = ours.ask("adam_until", data, loss + 1e-6)
+        reached = f"{other_epochs:.0f} | {1000 * others:.0f}" if other_epochs else "not reached | "
+        print(
+            f"| {data} | {epochs:.0f} | {1000 * seconds:.0f} | {loss:.6f} | {norm:.0e} | {reached} "
+            f"| {lowest:.6f} |",
+            flush=True,
+        )
+
+
+def starts_line(ours: Contender, loop: Contender, rounds: int) -> None:
+    """Print the time of 1000 starts at once, and of a loop over torch.optim."""
+    few, many = 50, 1000
+    both = [(ours.ask("starts", many), loop.ask("starts", few)) for _ in range(rounds + 1)][1:]
+    own = [a[0] for a, _ in both]
+    scaled = [b[0] * many / few for _, b in both]
+    print(
+        f"\nminimize, {many} starts, 200 steps of Adam on Rosenbrock's function: "
+        f"{1000 * statistics.median(own):.0f} ms; a loop over torch.optim.Adam "
+        f"{statistics.median(scaled):.1f} s ({few} starts times {many // few}); "
+        f"ratio {paired_ratio(own, scaled):.0f}"
+    )
 
 
 def predict_row(contenders: list[Contender], rounds: int) -> None:
@@ -119,6 +176,11 @@ def main() -> None:
         for dtype in arguments.dtypes:
             fit_table(contenders, dtype, cases, arguments.rounds)
         predict_row(contenders, 4 * arguments.rounds)
+        cases = tuple(c for c in LBFGS_CASES if not (arguments.no_mnist and c[0] == "MNIST"))
+        for dtype in arguments.dtypes:
+            lbfgs_table(contenders, dtype, cases, arguments.rounds)
+        newton_table(contenders[0])
+        starts_line(contenders[0], contenders[2], arguments.rounds)
     finally:
         for contender in contenders:
             contender.close()
