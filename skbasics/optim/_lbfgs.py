@@ -12,8 +12,8 @@ import scipy.optimize
 import torch
 from scipy.optimize import OptimizeResult
 from threadpoolctl import ThreadpoolController
+from torch import Tensor
 
-from skbasics._arrays import as_numpy
 from skbasics._sklearn import Interval
 from skbasics.optim._base import Optimizer, check_repeatable
 from skbasics.optim._state import Memory
@@ -122,7 +122,7 @@ class LBFGS(Optimizer):
                 row.copy_(torch.from_numpy(x))
                 loss = float(objective.gradient(batch)[replica])
             on_evaluation(loss)
-            return loss, as_numpy(objective.theta_gradient[replica].double())
+            return loss, _copy(objective.theta_gradient[replica])
 
         def watch(intermediate_result: OptimizeResult) -> None:
             row.copy_(torch.from_numpy(intermediate_result.x))
@@ -134,12 +134,12 @@ class LBFGS(Optimizer):
             "maxfun": self.max_fun,
             "maxiter": max_iter,
             "gtol": tol,
-            "ftol": _least_gain(tol, row.dtype),
+            "ftol": _least_gain(tol),
         }
         with _one_blas_thread():
             result = scipy.optimize.minimize(
                 evaluate,
-                as_numpy(row.double()),
+                _copy(row),
                 jac=True,
                 method="L-BFGS-B",
                 callback=watch,
@@ -149,21 +149,24 @@ class LBFGS(Optimizer):
         return result
 
 
-def _least_gain(tol: float, dtype: torch.dtype) -> float:
+def _copy(row: Tensor) -> np.ndarray:
+    """Return numbers for scipy to keep, in its own precision."""
+    return row.to("cpu", torch.float64, copy=True).numpy()
+
+
+def _least_gain(tol: float) -> float:
     """Return the relative gain of an iteration below which the loss has settled.
 
     It is scipy's own up to the default ``tol`` of the estimators, and falls with smaller ones:
-    who asks for a smaller gradient wants more digits. In float32 it is what rounding leaves.
+    who asks for a smaller gradient wants more digits.
     """
-    if dtype == torch.float32:
-        return 10 * float(np.finfo(np.float32).eps)
     return 1e7 * float(np.finfo(np.float64).eps) * min(1.0, tol / 1e-4)
 
 
 def _one_blas_thread() -> AbstractContextManager:
     """Keep scipy's own products, of short vectors, on one thread.
 
-    Its threads would spin while torch's compute: ten times slower on two cores.
+    Its threads would spin while torch's compute, and take their cores.
     """
     return _controller().select(internal_api="openblas").limit(limits=1)
 
