@@ -37,7 +37,7 @@ from skbasics._sklearn import (
 )
 from skbasics._training import Batches, Rows
 from skbasics.network import ACTIVATIONS, Loss, Network, glorot_uniform
-from skbasics.optim import LBFGS, OPTIMIZERS, Optimizer, resolve_optimizer
+from skbasics.optim import OPTIMIZERS, Optimizer, Stepwise, resolve_optimizer
 
 LEARNED = ("_theta", "_statistics", "_training", "_history", "_structure", "_multilabel")
 """The private attributes of a fitted estimator: what it predicts with and how it goes on."""
@@ -64,10 +64,12 @@ def training_method(method: Callable) -> Callable:
 
 
 def _follows_streams(estimator: Any) -> bool:
-    if isinstance(estimator.optimizer, LBFGS) or estimator.optimizer == "lbfgs":
+    optimizer = estimator.optimizer
+    kind = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else type(optimizer)
+    if kind is not None and issubclass(kind, Optimizer) and not issubclass(kind, Stepwise):
         raise AttributeError(
-            "partial_fit needs an optimizer that works step by step, and LBFGS does not. Take "
-            "optimizer='adam' for a stream; fit with warm_start=True goes on from a fit."
+            f"partial_fit needs an optimizer that works step by step, and {kind.__name__} does "
+            "not. Take optimizer='adam' for a stream; fit with warm_start=True goes on from a fit."
         )
     return True
 

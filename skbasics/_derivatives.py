@@ -24,9 +24,7 @@ def values_and_gradients(
 
 
 @torch.enable_grad()
-def hessians(
-    function: Callable[[Tensor], Tensor], theta: Tensor, chunk_size: int | None = None
-) -> Tensor:
+def hessians(function: Callable[[Tensor], Tensor], theta: Tensor, chunk_size: int = 32) -> Tensor:
     """Return the K Hessians ``(K, P, P)`` of `function`, as in `values_and_gradients`.
 
     Row k of the values depends on row k of theta alone, so one direction serves all K: the
@@ -47,7 +45,7 @@ def hessians(
             "operations with a first derivative alone)"
         )
     directions = torch.eye(width, dtype=theta.dtype, device=theta.device)[:, None]
-    for part in torch.arange(width, device=theta.device).split(chunk_size or width):
+    for part in torch.arange(width, device=theta.device).split(chunk_size):
         (rows,) = torch.autograd.grad(
             gradients,
             theta,
@@ -57,4 +55,4 @@ def hessians(
         )
         second[part] = rows
     second = second.movedim(0, 1)
-    return (second + second.mT) / 2
+    return torch.add(second, second.mT).div_(2)

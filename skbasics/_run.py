@@ -137,11 +137,10 @@ class Run:
         """Run to the end and leave the network as it should be kept."""
         with tqdm(total=self.stopping.max_iter, desc=self.name, disable=not self.verbose) as bar:
             self._bar = bar
-            self._clock = time.perf_counter()
-            if isinstance(self.optimizer, LBFGS):
-                self._train_by_lbfgs(self.optimizer)
-            else:
+            if isinstance(self.optimizer, Stepwise):
                 self._train_by_epochs(self.optimizer)
+            else:
+                self._train_by_lbfgs(self.optimizer)
         if not torch.isfinite(self.network.theta).all():
             raise ValueError(self._divergence("the weights were not finite"))
         return self
@@ -194,15 +193,16 @@ class Run:
 
     def _start_patience(self) -> Patience:
         limit = self.state.patience(0) or self.stopping.n_iter_no_change
-        if isinstance(self.optimizer, LBFGS) and not self.stopping.by_score:
-            limit = math.inf  # it knows by itself when the loss has settled
+        if not (isinstance(self.optimizer, Stepwise) or self.stopping.by_score):
+            limit = math.inf  # L-BFGS knows by itself when the loss has settled
         patience = Patience(self.stopping.tol, limit)
         past = self.past.get("patience", {})
         if past.get("yardstick") != self._yardstick:
             self.best = None
             return patience
         # A run that was stopped and is started again gets its patience back.
-        patience.count = 0 if past["count"] > past["n_iter_no_change"] else past["count"]
+        spent = past["count"] > min(past["n_iter_no_change"], limit)
+        patience.count = 0 if spent else past["count"]
         patience.best = past["best"]
         if self.best is not None:  # the validation rows or the metric may be others now
             patience.best = -self._score(*self.best)[1]
@@ -220,6 +220,7 @@ class Run:
         trained = epochs(self.objective, optimizer, self.state, self.batches, np.ones(1, bool))
         for _ in range(self.stopping.max_iter):
             self._begin_epoch()
+            self._clock = time.perf_counter()
             (loss,) = next(trained)
             if self._end_epoch(loss) or self.stopping.stream:
                 return
@@ -239,8 +240,10 @@ class Run:
             nonlocal halted
             self._begin_epoch()
             halted = self._end_epoch(loss)
+            self._clock = time.perf_counter()
             return halted
 
+        self._clock = time.perf_counter()
         found = optimizer.run(
             self.objective,
             batch,
@@ -267,6 +270,8 @@ class Run:
         self._bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
         self._bar.update()
         asked_to_stop = self.observer is not None and self.observer.end_epoch(self)
+        if self._stuck() and not self._flat():
+            self._warn_stuck()
         return self._stalls() or self._at_rest() or asked_to_stop
 
     def _record(self, loss: float) -> None:
@@ -280,7 +285,6 @@ class Run:
         improved = self.patience.update(-score if self.stopping.by_score else loss)
         if improved and self.stopping.by_score:
             self.best = self.copied()
-        self._clock = time.perf_counter()
 
     def _validate(self) -> tuple[float, float]:
         if self.validation is None:
@@ -311,19 +315,22 @@ class Run:
             self.stalled = False
         return self.stalled
 
+    @property
+    def _ends_by_gradient(self) -> bool:
+        alone = self.batches.n_batches[0] == 1 and not self.stopping.stream
+        return self.optimizer.ends_by_gradient and alone
+
     def _at_rest(self) -> bool:
-        """Whether a rule that only descends is in a minimum, or finds no way further down."""
-        if not self.optimizer.descends or self.batches.n_batches[0] > 1 or self.stopping.stream:
+        """Whether a rule that sees all rows is in a minimum, or finds no way further down."""
+        if not self._ends_by_gradient:
             return False
-        small = bool(self.network.gradient.abs().max() <= self.stopping.tol)
-        stuck = bool(self.state.stuck[0])
-        if stuck and not small:
-            self._warn(
-                f"{self.optimizer.rule} found no step that lowers the loss in epoch {self.n_iter}, "
-                f"while the gradient still exceeds tol={self.stopping.tol:g}. Rounding allows no "
-                "more, or the activation has kinks: raise tol, use float64, or a smooth activation."
-            )
-        return stuck or (small and not bool(self.state.at_saddle[0]))
+        return self._stuck() or (self._flat() and not bool(self.state.at_saddle[0]))
+
+    def _flat(self) -> bool:
+        return bool(self.network.gradient.abs().max() <= self.stopping.tol)
+
+    def _stuck(self) -> bool:
+        return self._ends_by_gradient and bool(self.state.stuck[0])
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -331,11 +338,11 @@ class Run:
 
     def _divergence(self, what: str) -> str:
         at = "" if math.isnan(self._rate) else f", at learning_rate={self._rate:g}"
-        changes = [f"optimizer__{change}" for change in self.optimizer.gentler()]
+        changes = self.optimizer.gentler() or {"": "'adam'"}
+        gentler = [f"optimizer{name and '__' + name}={value}" for name, value in changes.items()]
         return (
             f"{self.name} diverged: {what} in epoch {self.n_iter}{at}. Try features of unit scale "
-            "(StandardScaler before it), or a gentler optimizer: "
-            f"{' or '.join(changes) or 'optimizer=Adam()'}."
+            f"(StandardScaler before it), or a gentler optimizer: {' or '.join(gentler)}."
         )
 
     def _warn_not_converged(self) -> None:
@@ -346,10 +353,19 @@ class Run:
             "epochs). Raise max_iter, or tol if the fit is good enough."
         )
 
+    def _warn_stuck(self) -> None:
+        self._warn(
+            f"{self.optimizer.rule} found no step that lowers the loss in epoch {self.n_iter}, "
+            f"while the gradient still exceeds tol={self.stopping.tol:g}. Rounding allows no more, "
+            "or the activation has kinks: raise tol, use float64, or a smooth activation."
+        )
+
     def _warn_lbfgs(self, status: int, message: str) -> None:
         advice = "Scale the features (StandardScaler), or raise tol if the fit is good enough."
         if self.n_iter == self.stopping.max_iter:
             advice = f"Raise max_iter={self.stopping.max_iter}. {advice}"
+        elif status == 1:
+            advice = f"Raise optimizer__max_fun={self.optimizer.max_fun}. {advice}"
         self._warn(
             f"lbfgs failed to converge after {self.n_iter} iteration(s) (status={status}, "
             f"{message}). {advice}"

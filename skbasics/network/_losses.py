@@ -231,7 +231,7 @@ class CallableLoss(Loss):
         return f"{kind.__module__}.{kind.__qualname__}"
 
     def rows(self, Z: Tensor, y: Tensor) -> Tensor:
-        rows = self.function(Z.flatten(0, 1), y.flatten(0, 1))
+        rows = self.function(Z.flatten(0, 1), y.flatten(0, 1).clone())  # it may work in place
         expected = Z.shape[0] * Z.shape[1]
         if not isinstance(rows, Tensor) or rows.shape != (expected,):
             given = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__

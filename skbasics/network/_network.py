@@ -246,26 +246,27 @@ class NetworkObjective:
         """Return the K losses of the batch and leave the gradient in `theta_gradient`."""
         Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
         rows, delta = self.loss_function.rows_and_delta(Z, batch.y)
-        delta.mul_(1 / rows.shape[1] if batch.weights is None else _shares(batch))
-        self.network.backward(delta)
+        shares = _shares(batch)
+        self.network.backward(delta.mul_(shares))
         if self._penalised:
             add_scaled_(self._weight_gradient, self._weights, self.alpha / batch.totals)
-        return self._mean_loss(rows, self._weights, batch)
+        return self._mean_loss(rows, shares, self._weights, batch.totals)
 
     def loss(self, batch: BatchOfRows) -> Tensor:
         """Return the K losses of the batch, those that `gradient` returns."""
         Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
-        return self._mean_loss(self.loss_function.rows(Z, batch.y), self._weights, batch)
+        rows, _ = self.loss_function.rows_and_delta(Z, batch.y)
+        return self._mean_loss(rows, _shares(batch), self._weights, batch.totals)
 
     def hessian(self, batch: BatchOfRows) -> Tensor:
         """Return the K Hessians ``(K, P, P)`` of the batch's losses."""
         architecture, statistics = self.network.architecture, self.network.statistics
-        training = TrainingPass(batch.weights, batch.sizes)
+        training, shares = TrainingPass(batch.weights, batch.sizes), _shares(batch)
 
         def losses(theta: Tensor) -> Tensor:
             Z = architecture.apply(theta, statistics, batch.X, training=training)
             rows = self.loss_function.rows(Z, batch.y)
-            return self._mean_loss(rows, theta[:, : self.n_decayed], batch)
+            return self._mean_loss(rows, shares, theta[:, : self.n_decayed], batch.totals)
 
         n_units = sum(slot.shape[0] for slot in self.slots)
         n_activations = batch.X.shape[0] * batch.X.shape[1] * n_units
@@ -283,17 +284,20 @@ class NetworkObjective:
             seeds = [state.randint(SEED_BOUND) if p > 0 else 0 for state, p in pairs]
             dropout.seed(seeds, self.theta.device)
 
-    def _mean_loss(self, rows: Tensor, weights: Tensor, batch: BatchOfRows) -> Tensor:
+    def _mean_loss(
+        self, rows: Tensor, shares: float | Tensor, weights: Tensor, totals: float | Tensor
+    ) -> Tensor:
         """Return the mean of the rows' losses ``(K, batch)`` with the penalty on weights."""
-        shares = 1 / rows.shape[1] if batch.weights is None else _shares(batch)[..., 0]
-        losses = (rows * shares).sum(1)
+        losses = (rows * (shares[..., 0] if isinstance(shares, Tensor) else shares)).sum(1)
         if not self._penalised:
             return losses
-        strength = self.alpha / batch.totals / 2
+        strength = self.alpha / totals / 2
         strength = strength[:, 0] if isinstance(strength, Tensor) else strength
         return losses + strength * torch.linalg.vecdot(weights, weights)
 
 
-def _shares(batch: BatchOfRows) -> Tensor:
-    """Return the weights of a batch's rows, ``(K, batch, 1)``, summing to one."""
+def _shares(batch: BatchOfRows) -> float | Tensor:
+    """Return the weights of a batch's rows, ``(K, batch, 1)``, summing to one; or their number."""
+    if batch.weights is None:
+        return 1 / batch.X.shape[1]
     return batch.weights / batch.totals[..., None]

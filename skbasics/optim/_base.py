@@ -14,7 +14,7 @@ from skbasics._arrays import column
 from skbasics._sklearn import Interval
 from skbasics._values import Value
 from skbasics.optim._schedules import POSITIVE, Schedule
-from skbasics.optim._state import Memory, State
+from skbasics.optim._state import OptimizerState, State
 
 FRACTION = Interval(Real, 0, 1, closed="left")
 LEARNING_RATE = [POSITIVE, Schedule]
@@ -30,8 +30,8 @@ class Optimizer(Value, ABC):
     full_batch: ClassVar[bool] = False
     """Whether it wants all rows at once."""
 
-    descends: ClassVar[bool] = False
-    """Whether each of its steps lowers the loss, so that a vanishing gradient is the end."""
+    ends_by_gradient: ClassVar[bool] = False
+    """Whether a fit on one batch ends when the gradient vanishes, and not by patience alone."""
 
     @property
     def rule(self) -> str:
@@ -39,8 +39,8 @@ class Optimizer(Value, ABC):
         return type(self).__name__
 
     @abstractmethod
-    def gentler(self) -> list[str]:
-        """Return changes, as ``name=value``, any of which makes smaller steps; none if none."""
+    def gentler(self) -> dict[str, Any]:
+        """Return changes of parameters of which each makes smaller steps; there may be none."""
 
     @abstractmethod
     def start(
@@ -49,7 +49,7 @@ class Optimizer(Value, ABC):
         *,
         replicas: "Sequence[Optimizer] | None" = None,
         n_steps: Sequence[int] | None = None,
-    ) -> Memory:
+    ) -> OptimizerState:
         """Return the state of K replicas before their first step.
 
         Parameters
@@ -75,6 +75,9 @@ class Stepwise(Optimizer):
 
         Only the `active` replicas move, and only their clocks; None means all.
         """
+
+    def survey(self, objective: Any, batch: Any, state: OptimizerState) -> None:
+        """Note in the state what can be known of the place where theta stands, without a step."""
 
 
 class Rule(Stepwise):
@@ -123,9 +126,9 @@ class FirstOrder(Rule):
     def look_ahead(self, theta: Tensor, state: State) -> None:
         """Move theta to where the rule wants its gradient taken."""
 
-    def gentler(self) -> list[str]:
-        clip = [] if self.max_gradient_norm else ["max_gradient_norm=1.0"]
-        return [lower_rate(self.learning_rate), *clip]
+    def gentler(self) -> dict[str, Any]:
+        clip = {} if self.max_gradient_norm else {"max_gradient_norm": 1.0}
+        return lower_rate(self.learning_rate) | clip
 
     def step(
         self, objective: Any, batch: Any, state: State, active: Sequence[int] | None = None
@@ -155,12 +158,12 @@ class FirstOrder(Rule):
         self.update(theta, gradient, state)
 
 
-def lower_rate(rate: float | Schedule) -> str:
+def lower_rate(rate: float | Schedule) -> dict[str, float]:
     """Return the change that makes a learning rate ten times lower."""
     if not isinstance(rate, Schedule):
-        return f"learning_rate={rate / 10:g}"
+        return {"learning_rate": float(f"{rate / 10:g}")}
     first = fields(rate)[0].name
-    return f"learning_rate__{first}={getattr(rate, first) / 10:g}"
+    return {f"learning_rate__{first}": float(f"{getattr(rate, first) / 10:g}")}
 
 
 def clip_gradient_(gradient: Tensor, limit: float | Tensor) -> Tensor:

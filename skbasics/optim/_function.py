@@ -10,6 +10,10 @@ from torch import Tensor
 from skbasics._derivatives import hessians, values_and_gradients
 
 
+class NotFiniteError(ValueError):
+    """A function stopped being finite."""
+
+
 class WholeRow:
     """The only parameter of a function: the row of theta itself."""
 
@@ -21,7 +25,7 @@ class WholeRow:
 
 @dataclass
 class Evaluation:
-    """The last point where the gradient was taken, and what was found there.
+    """A point where the gradient was taken, and what was found there.
 
     Attributes
     ----------
@@ -45,8 +49,6 @@ class FunctionObjective:
     start : Tensor of shape (K, D)
     single : bool
         Whether the function takes one point, and K is one.
-    hint : str
-        What to try when it stops being finite.
 
     Attributes
     ----------
@@ -54,20 +56,21 @@ class FunctionObjective:
         Where the replicas stand, and the gradient there. Rules may scale the latter.
     evaluated : Evaluation
         The last evaluation of the gradient, untouched.
+    first : Evaluation or None
+        The first since this was set to None: some rules evaluate more than once a step.
     n_evaluations : int
-        How often the function was computed.
+        How often the function was called.
     """
 
     repeatable = True
 
-    def __init__(
-        self, function: Callable[[Tensor], Tensor], start: Tensor, single: bool, hint: str
-    ) -> None:
-        self.function, self.single, self.hint = function, single, hint
+    def __init__(self, function: Callable[[Tensor], Tensor], start: Tensor, single: bool) -> None:
+        self.function, self.single = function, single
         self.theta, self.theta_gradient = start, torch.zeros_like(start)
         self.slots, self.n_decayed = [WholeRow()], start.shape[1]
         self.n_evaluations = 0
         self.evaluated: Evaluation
+        self.first: Evaluation | None = None
 
     def gradient(self, batch: None = None) -> Tensor:
         """Return the K values at theta and leave the gradient in `theta_gradient`.
@@ -77,8 +80,7 @@ class FunctionObjective:
         ValueError
             If the function returns another shape, is not differentiable, or not finite.
         """
-        self.n_evaluations += 1
-        fun, jac = values_and_gradients(self._values, self.theta)
+        fun, jac = self._differentiated()
         if jac is None:
             raise ValueError(
                 f"fun returned a tensor without a gradient for x of shape {self._shape}. It must "
@@ -89,18 +91,30 @@ class FunctionObjective:
             self._check_finite("value", fun)
             self._check_finite("gradient", jac)
         self.evaluated = Evaluation(self.theta.clone(), fun, jac)
+        if self.first is None:
+            self.first = self.evaluated
         self.theta_gradient.copy_(jac)
         return fun
 
-    @torch.no_grad()
+    @torch.enable_grad()  # which the function may need, if it differentiates by itself
     def loss(self, batch: None = None) -> Tensor:
         """Return the K values at theta, finite or not."""
-        self.n_evaluations += 1
-        return self._values(self.theta)
+        return self._values(self.theta.detach().clone().requires_grad_()).detach()
 
     def hessian(self, batch: None = None) -> Tensor:
         """Return the K Hessians at theta, ``(K, D, D)``."""
         return hessians(self._values, self.theta)
+
+    def _differentiated(self) -> tuple[Tensor, Tensor | None]:
+        try:
+            return values_and_gradients(self._values, self.theta)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise ValueError(
+                f"fun cannot be differentiated at x of shape {self._shape}: {_first_line(error)}. "
+                "Write it in differentiable torch operations, without changing tensors in place."
+            ) from error
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -108,8 +122,11 @@ class FunctionObjective:
 
     def _values(self, theta: Tensor) -> Tensor:
         x = theta[0] if self.single else theta
+        self.n_evaluations += 1
         try:
             values = self.function(x)
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, TypeError) as error:
             raise ValueError(
                 f"fun failed on a {x.dtype} tensor of shape {self._shape}: {_first_line(error)}. "
@@ -124,6 +141,8 @@ class FunctionObjective:
                 f"fun returned {type(values).__name__} for x of shape {self._shape}; it must "
                 "return a torch tensor, computed from x by torch operations."
             )
+        if values.is_complex():
+            raise ValueError("fun returned complex numbers; a minimum needs real ones.")
         expected = () if self.single else self._shape[:1]
         if values.shape != expected:
             hint = "a single number, as by .sum()" if self.single else "one value a row: .sum(-1)"
@@ -137,10 +156,9 @@ class FunctionObjective:
         if bad.any():
             first = int(bad.nonzero()[0, 0])
             where = "" if self.single else f"start {first} ({int(bad.sum())} such): "
-            advice = "Start elsewhere" if self.n_evaluations == 1 else f"Try {self.hint}"
-            raise ValueError(
+            raise NotFiniteError(
                 f"{where}the {what} of fun is {numbers[first].tolist()} at "
-                f"x={self.theta[first].tolist()}, evaluation {self.n_evaluations}. {advice}."
+                f"x={self.theta[first].tolist()}, after {self.n_evaluations} evaluations."
             )
 
 

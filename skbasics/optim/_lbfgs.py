@@ -1,8 +1,8 @@
 """L-BFGS: scipy's, on our objective."""
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skbasics._sklearn import Interval
 from skbasics.optim._base import Optimizer, check_repeatable
-from skbasics.optim._state import Memory
+from skbasics.optim._state import OptimizerState
 
 COUNT = Interval(Integral, 1, None, closed="left")
 
@@ -30,10 +30,10 @@ class LBFGS(Optimizer):
     where :math:`B_t` approximates the inverse Hessian from the last m changes of parameters
     and gradients, 2 m P numbers for P parameters, and :math:`s_t` satisfies the strong Wolfe
     conditions. It takes all rows at once and runs by itself: it cannot follow a stream, so an
-    estimator with it has no ``partial_fit``. It has converged when no component of the gradient
-    exceeds ``tol``, or when the loss falls by less than rounding can tell; without early
-    stopping, ``n_iter_no_change`` plays no part. A warm start goes on from the
-    parameters, with an empty memory.
+    estimator with it has no ``partial_fit``. It ends when no component of the gradient exceeds
+    ``tol``, or when an iteration lowers the loss by less than 2.2e-9 of it (less for a ``tol``
+    below 1e-4, as its square); without early stopping, ``n_iter_no_change`` plays no part. A warm
+    start goes on from the parameters, with an empty memory.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class LBFGS(Optimizer):
     full_batch: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict] = {"memory": [COUNT], "max_fun": [COUNT]}
 
-    def gentler(self) -> list[str]:
-        return []
+    def gentler(self) -> dict[str, Any]:
+        return {}
 
     def start(
         self,
@@ -78,9 +78,9 @@ class LBFGS(Optimizer):
         *,
         replicas: Sequence[Optimizer] | None = None,
         n_steps: Sequence[int] | None = None,
-    ) -> Memory:
+    ) -> OptimizerState:
         check_repeatable(objective, "LBFGS")
-        return Memory(len(objective.theta))
+        return OptimizerState(len(objective.theta))
 
     def run(
         self,
@@ -126,9 +126,15 @@ class LBFGS(Optimizer):
 
         def watch(intermediate_result: OptimizeResult) -> None:
             row.copy_(torch.from_numpy(intermediate_result.x))
-            if on_iteration(float(intermediate_result.fun)):
+            try:
+                halt = on_iteration(float(intermediate_result.fun))
+            except StopIteration as error:  # which scipy would take for a wish to stop
+                escaped.append(error)
+                halt = True
+            if halt:
                 raise StopIteration
 
+        escaped: list[StopIteration] = []
         options = {
             "maxcor": self.memory,
             "maxfun": self.max_fun,
@@ -136,7 +142,7 @@ class LBFGS(Optimizer):
             "gtol": tol,
             "ftol": _least_gain(tol),
         }
-        with _one_blas_thread():
+        with _one_blas_thread:
             result = scipy.optimize.minimize(
                 evaluate,
                 _copy(row),
@@ -145,6 +151,8 @@ class LBFGS(Optimizer):
                 callback=watch,
                 options=options,
             )
+        if escaped:
+            raise escaped[0]
         row.copy_(torch.from_numpy(result.x))
         return result
 
@@ -157,20 +165,38 @@ def _copy(row: Tensor) -> np.ndarray:
 def _least_gain(tol: float) -> float:
     """Return the relative gain of an iteration below which the loss has settled.
 
-    It is scipy's own up to the default ``tol`` of the estimators, and falls with smaller ones:
-    who asks for a smaller gradient wants more digits.
+    It is scipy's own down to the estimators' default ``tol`` of 1e-4. Near a minimum gains are as
+    the square of the gradient, and so is what is asked of them below.
     """
-    return 1e7 * float(np.finfo(np.float64).eps) * min(1.0, tol / 1e-4)
+    return 1e7 * float(np.finfo(np.float64).eps) * min(1.0, tol / 1e-4) ** 2
 
 
-def _one_blas_thread() -> AbstractContextManager:
-    """Keep scipy's own products, of short vectors, on one thread.
+class _OneBlasThread:
+    """Keeps scipy's own products, of short vectors, on one thread while anyone is inside.
 
-    Its threads would spin while torch's compute, and take their cores.
+    Its threads would spin while torch's compute, and take their cores. The counts belong to the
+    process: the first to enter lowers them, the last to leave restores them.
     """
-    return _controller().select(internal_api="openblas").limit(limits=1)
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limiter = _openblas().limit(limits=1)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limiter.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()
 
 
 @functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _openblas() -> ThreadpoolController:
+    return ThreadpoolController().select(internal_api="openblas")

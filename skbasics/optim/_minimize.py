@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,12 +12,12 @@ from torch import Tensor
 from skbasics._arrays import as_numpy, as_tensor
 from skbasics._sklearn import Interval, validate_parameter_constraints
 from skbasics.optim._base import Optimizer, Stepwise
-from skbasics.optim._function import FunctionObjective
+from skbasics.optim._function import FunctionObjective, NotFiniteError
 from skbasics.optim._lbfgs import LBFGS
 from skbasics.optim._newton import Newton
 from skbasics.optim._registry import resolve_optimizer
 from skbasics.optim._schedules import Adaptive
-from skbasics.optim._state import Memory
+from skbasics.optim._state import OptimizerState
 
 CONVERGED, LIMIT, STUCK, CALLBACK = 0, 1, 2, 99
 """The values of `status`; those of scipy where scipy has them."""
@@ -35,6 +35,7 @@ CONSTRAINTS: dict[str, list] = {
 }
 
 
+@torch.inference_mode(False)
 def minimize(
     fun: Callable[[Tensor], Tensor],
     x0: Any,
@@ -51,7 +52,7 @@ def minimize(
 
     The gradient comes from automatic differentiation. K starts are one call of the function a
     step, not K: a thousand starts take little longer than one. (`LBFGS` is the exception: it
-    runs one start after another.)
+    runs one start after another, and each evaluation computes all K.)
 
     Parameters
     ----------
@@ -66,12 +67,13 @@ def minimize(
     max_iter : int, default=1000
         Steps, at most.
     tol : float, default=1e-6
-        A start has converged when no component of its gradient exceeds it. (`Newton` asks too
-        that no direction curves downwards; `LBFGS` also ends when the value falls by less than
-        rounding can tell.)
+        A start has converged when no component of its gradient exceeds it (and, by `Newton`,
+        when no direction curves downwards). `LBFGS` also ends, without success, when a step
+        lowers the value by less than 0.22 tol^2 of it.
     callback : callable or None, default=None
-        Called after each step with an OptimizeResult of the iterate (x, fun, jac, nit), in the
-        shapes of the result; ends the search by returning True or raising StopIteration.
+        Called after each step with an OptimizeResult of the iterates (x, fun, jac) and the
+        number nit of the step, with `LBFGS` that of the start in hand; ends the search by
+        returning True or raising StopIteration.
     return_path : bool, default=False
         Whether the result has a ``path``.
 
@@ -82,7 +84,8 @@ def minimize(
 
         - x (D,): the last iterate, as an array, or a tensor where x0 was one
         - fun, jac: the value and the gradient at x
-        - nit, nfev: steps, and evaluations of the function
+        - nit, nfev: steps, and calls of the function until the start had ended (those of all
+          starts are the same calls, but for `LBFGS`)
         - success: whether it has converged
         - status, message: 0 converged, 1 max_iter or max_fun reached, 2 no further descent
           possible, 99 ended by the callback
@@ -94,6 +97,11 @@ def minimize(
     ValueError
         If x0 has another shape or is not finite, or if the function returns another shape, is
         not differentiable, or stops being finite on the way.
+
+    Notes
+    -----
+    x, fun and jac belong together. `NAG` takes its gradients at look-ahead points: they are what
+    its callback sees, and where it converges; its path is that of the iterates up to there.
 
     See Also
     --------
@@ -124,28 +132,33 @@ def minimize(
     optimizer.validate()
     start, single = _check_start(x0)
     as_caller = as_tensor if isinstance(x0, Tensor) else as_numpy
-    objective = FunctionObjective(fun, start, single, _hint(optimizer))
+    objective = FunctionObjective(fun, start, single)
     search = _Search(objective, max_iter, tol, callback, as_caller, return_path)
-    if isinstance(optimizer, LBFGS):
-        search.run_lbfgs(optimizer)
-    else:
-        search.run_steps(optimizer)
+    try:
+        if isinstance(optimizer, Stepwise):
+            search.run_steps(optimizer)
+        else:
+            search.run_lbfgs(optimizer)
+    except NotFiniteError as error:
+        elsewhere = objective.n_evaluations == 1
+        advice = "Start elsewhere" if elsewhere else f"Try optimizer={_gentler(optimizer)}"
+        raise ValueError(f"{error} {advice}.") from None
     return search.result()
 
 
-def _hint(optimizer: Optimizer) -> str:
-    """Say what to do about a function that stops being finite."""
-    changes = [f"optimizer={type(optimizer).__name__}({change})" for change in optimizer.gentler()]
-    other = "optimizer='newton', which steps back from such points"
-    return " or ".join([*changes, *([] if isinstance(optimizer, Newton) else [other])])
+def _gentler(optimizer: Optimizer) -> str:
+    """Name optimizers that go about a function more carefully."""
+    changed = [repr(optimizer.replace(**{name: v})) for name, v in optimizer.gentler().items()]
+    newton = [] if isinstance(optimizer, Newton) else ["'newton', which steps back by itself"]
+    return " or ".join(changed + newton)
 
 
 def _check_start(x0: Any) -> tuple[Tensor, bool]:
     """Return the starts ``(K, D)`` in memory of their own, and whether it was a single one."""
     try:
-        start = as_tensor(x0 if isinstance(x0, Tensor) else np.asarray(x0))
-    except TypeError:
-        raise ValueError(f"x0 must hold numbers, got {x0!r}.") from None
+        start = as_tensor(x0 if isinstance(x0, Tensor) else np.asarray(x0)).to_dense()
+    except (TypeError, RuntimeError):
+        raise ValueError(f"x0 must hold numbers that torch knows, got {x0!r}.") from None
     if start.is_complex():
         raise ValueError("x0 is complex; pass its real and imaginary parts as 2 D numbers.")
     if start.ndim not in (1, 2) or start.numel() == 0:
@@ -186,52 +199,74 @@ class _Search:
 
     def run_steps(self, optimizer: Stepwise) -> None:
         """Step all starts at once, until each has ended."""
-        state = optimizer.start(self.objective, n_steps=[self.max_iter] * len(self.running))
-        stall = _Stall(optimizer, state)
+        objective = self.objective
+        state = optimizer.start(objective, n_steps=[self.max_iter] * len(self.running))
+        stall = _Stall.of(optimizer, state)
         state.train()
         for nit in range(self.max_iter):
-            active = None if self.running.all() else np.flatnonzero(self.running).tolist()
+            objective.first = None
             with torch.no_grad():
-                optimizer.step(self.objective, None, state, active)
-            self._end_converged(state, nit)
+                optimizer.step(objective, None, state, self._active())
+            self.now = objective.first
+            self._end(self._small() & ~state.at_saddle, CONVERGED, nit)
             self._end(state.stuck, STUCK, nit)
-            self._end(stall.at_lowest(self.objective.evaluated.fun), STUCK, nit)
+            if stall is not None:
+                self._end(stall.at_lowest(self.now.fun), STUCK, nit)
             if nit > 0 and self._asked_to_stop(nit):
                 self._end(torch.from_numpy(self.running), CALLBACK, nit)
             if not self.running.any():
                 break
             if self.keep_path:
-                self.path.append(self.objective.theta.clone())
-        ended = self.objective.theta[~self.running]
+                self.path.append(objective.theta.clone())
+        ended = objective.theta[~self.running]
         state.eval()
-        self.objective.theta[~self.running] = ended
+        objective.theta[~self.running] = ended
+        self._evaluate()
+        self._end_at_limit(optimizer, state)
+
+    def _active(self) -> list[int] | None:
+        return None if self.running.all() else np.flatnonzero(self.running).tolist()
+
+    def _evaluate(self) -> None:
         self.objective.gradient()
-        if self.running.any():
-            self._asked_to_stop(self.max_iter)
-            self._end_converged(state, self.max_iter)
-            self._end(torch.from_numpy(self.running), LIMIT, self.max_iter)
+        self.now = self.objective.evaluated
+
+    def _end_at_limit(self, optimizer: Stepwise, state: OptimizerState) -> None:
+        if not self.running.any():
+            return
+        if self._small().any():
+            optimizer.survey(self.objective, None, state)
+        self._end(self._small() & ~state.at_saddle, CONVERGED, self.max_iter)
+        ended = CALLBACK if self._asked_to_stop(self.max_iter) else LIMIT
+        self._end(torch.from_numpy(self.running), ended, self.max_iter)
 
     def run_lbfgs(self, optimizer: LBFGS) -> None:
         """Run one start after another."""
         optimizer.start(self.objective)
-        paths = [self._run_lbfgs_once(optimizer, k) for k in range(len(self.running))]
-        last = max(len(path) for path in paths) - 1
+        found = [self._run_lbfgs_once(optimizer, k) for k in range(len(self.running))]
+        longest = max(len(path) for path, _ in found)
         self.path = [
-            torch.stack([path[min(i, len(path) - 1)] for path in paths]) for i in range(last + 1)
+            torch.stack([path[min(i, len(path) - 1)] for path, _ in found]) for i in range(longest)
         ]
-        self.objective.gradient()
+        self._evaluate()
+        for k, small in enumerate(self._small().tolist()):
+            if self.status[k] != CALLBACK:
+                self.status[k] = CONVERGED if small else self.status[k] or STUCK
+            self.messages[k] = self._message(k, found[k][1])
 
-    def _run_lbfgs_once(self, optimizer: LBFGS, k: int) -> list[Tensor]:
-        theta = self.objective.theta[k]
-        path = [theta.clone()]
+    def _run_lbfgs_once(self, optimizer: LBFGS, k: int) -> tuple[list[Tensor], str]:
+        """Run one start to its end; return its path, and what scipy said."""
+        theta, path = self.objective.theta[k], [self.objective.theta[k].clone()]
         if CALLBACK in self.status:
-            self._end_one(k, CALLBACK, 0)
-            self.nfev[k] = 0
-            return path
+            self.status[k] = CALLBACK
+            return path, ""
 
         def watch(loss: float) -> bool:
-            path.append(theta.clone())
-            asked = self._asked_to_stop(len(path) - 1)
+            self.nit[k] += 1
+            self.now = self.objective.evaluated
+            if self.keep_path:
+                path.append(theta.clone())
+            asked = self._asked_to_stop(int(self.nit[k]))
             if asked:
                 self.status[k] = CALLBACK
             return asked
@@ -240,39 +275,39 @@ class _Search:
         found = optimizer.run(
             self.objective, None, k, max_iter=self.max_iter, tol=self.tol, on_iteration=watch
         )
-        status = CALLBACK if self.status[k] == CALLBACK else found.status
-        self._end_one(k, status, found.nit, f"L-BFGS-B: {found.message}")
+        if self.status[k] != CALLBACK:
+            self.status[k] = found.status
         self.nfev[k] = self.objective.n_evaluations - before
-        return path
+        return path, f"L-BFGS-B: {found.message}; "
 
-    def _end_converged(self, state: Memory, nit: int) -> None:
-        small = self.objective.evaluated.jac.abs().amax(1) <= self.tol
-        self._end(small & ~state.at_saddle.to(small.device), CONVERGED, nit)
+    def _small(self) -> Tensor:
+        """Return whose gradient was small, on the CPU."""
+        return (self.now.jac.abs().amax(1) <= self.tol).cpu()
 
     def _end(self, which: Tensor, status: int, nit: int) -> None:
-        """End some of the running starts at the point that was evaluated last."""
+        """End some of the running starts at the point that was evaluated."""
         if not which.any():
             return
-        for k in np.flatnonzero(which.cpu().numpy() & self.running):
-            self.objective.theta[k] = self.path[-1][k] = self.objective.evaluated.x[k]
-            self._end_one(k, status, nit)
+        for k in np.flatnonzero(which.numpy() & self.running):
+            self.objective.theta[k] = self.path[-1][k] = self.now.x[k]
+            self.running[k], self.status[k], self.nit[k] = False, status, nit
+            self.nfev[k] = self.objective.n_evaluations
+            self.messages[k] = self._message(k)
 
-    def _end_one(self, k: int, status: int, nit: int, message: str = "") -> None:
-        self.running[k] = False
-        self.status[k], self.nit[k], self.nfev[k] = status, nit, self.objective.n_evaluations
-        self.messages[k] = self._message(k, status, message)
-
-    def _message(self, k: int, status: int, found: str) -> str:
-        size = float(self.objective.evaluated.jac[k].abs().max())
-        steep = f"the largest component of the gradient is {size:.3g}, and tol={self.tol:g}"
-        if found and status != CALLBACK:
-            return f"{found}; {steep}."
-        return {
-            CONVERGED: f"Converged: {steep}.",
-            LIMIT: f"Not converged after max_iter={self.max_iter} steps: {steep}.",
-            STUCK: f"No step lowers the value any further; {steep}.",
-            CALLBACK: f"Ended by the callback; {steep}.",
-        }[status]
+    def _message(self, k: int, found: str = "") -> str:
+        if self.status[k] == LIMIT:
+            found = found or f"max_iter={self.max_iter} steps are over; "
+        size = float(self.now.jac[k].abs().max())
+        ended = {
+            CONVERGED: "Converged",
+            LIMIT: "Not converged",
+            STUCK: "Not converged" if found else "No step lowers the value any further",
+            CALLBACK: "Ended by the callback",
+        }[self.status[k]]
+        return (
+            f"{ended}: {found}the largest component of the gradient is {size:.3g}, and "
+            f"tol={self.tol:g}."
+        )
 
     def _asked_to_stop(self, nit: int) -> bool:
         if self.callback is None:
@@ -283,8 +318,8 @@ class _Search:
             return True
 
     def _result(self, **more: Any) -> OptimizeResult:
-        """Return the last evaluation, in the caller's arrays and shapes."""
-        now = self.objective.evaluated
+        """Return the evaluation in hand, in the caller's arrays and shapes."""
+        now = self.now
         x, fun, jac = (self.as_caller(part.clone()) for part in (now.x, now.fun, now.jac))
         if self.objective.single:
             x, fun, jac = x[0], fun[0], jac[0]
@@ -301,10 +336,7 @@ class _Search:
             "message": self.messages,
         }
         if self.objective.single:
-            more = {name: np.asarray(values)[0] for name, values in more.items()}
-            more = {
-                name: getattr(value, "item", lambda v=value: v)() for name, value in more.items()
-            }
+            more = {name: np.asarray(values)[0].item() for name, values in more.items()}
         if self.keep_path:
             path = torch.stack(self.path)
             more["path"] = self.as_caller(path[:, 0] if self.objective.single else path)
@@ -312,7 +344,7 @@ class _Search:
 
 
 class _Stall:
-    """Divides `Adaptive` rates when values have not fallen for a while; others it leaves alone.
+    """Divides `Adaptive` rates when values have not fallen for a while.
 
     Attributes
     ----------
@@ -320,21 +352,25 @@ class _Stall:
         The lowest value so far, and the steps since.
     """
 
-    def __init__(self, optimizer: Optimizer, state: Memory) -> None:
-        self.adaptive = isinstance(getattr(optimizer, "learning_rate", None), Adaptive)
+    def __init__(self, state: OptimizerState) -> None:
         self.state = state
         self.best = np.full(state.n_replicas, np.inf)
         self.waited = np.zeros(state.n_replicas, dtype=int)
 
+    @classmethod
+    def of(cls, optimizer: Optimizer, state: OptimizerState) -> Self | None:
+        """Return what watches over an optimizer's rate, if it is one that adapts."""
+        rate = getattr(optimizer, "learning_rate", None)
+        return cls(state) if isinstance(rate, Adaptive) else None
+
     def at_lowest(self, values: Tensor) -> Tensor:
         """Take the values of a step; return the starts whose rate cannot be divided again."""
         at_lowest = torch.zeros(len(values), dtype=torch.bool)
-        if self.adaptive:
-            now = values.cpu().numpy()
-            self.waited = np.where(now < self.best, 0, self.waited + 1)
-            self.best = np.minimum(self.best, now)
-            for k in np.flatnonzero(self.waited):
-                if self.waited[k] > (self.state.patience(k) or STALL):
-                    self.waited[k] = 0
-                    at_lowest[k] = not self.state.cut(k)
+        now = values.cpu().numpy()
+        self.waited = np.where(now < self.best, 0, self.waited + 1)
+        self.best = np.minimum(self.best, now)
+        for k in np.flatnonzero(self.waited):
+            if self.waited[k] > (self.state.patience(k) or STALL):
+                self.waited[k] = 0
+                at_lowest[k] = not self.state.cut(k)
         return at_lowest

@@ -18,7 +18,8 @@ from skbasics.optim._schedules import POSITIVE, Schedule
 from skbasics.optim._state import State
 
 HESSIAN_BYTES = 2**30
-"""What the Hessians of all replicas may take: 11585 parameters in float64."""
+"""What the Hessians of all replicas may take, 11585 parameters in float64; a step needs some
+five times that."""
 
 KICK = 1e-3
 """The least length of a step along a direction of negative curvature: at a saddle the
@@ -29,6 +30,11 @@ SUFFICIENT = 1e-4
 
 HALVINGS = 40
 """How often a step may be halved before it is given up."""
+
+ELSE = "Take LBFGS() or a first-order rule."
+
+Moving = slice | list[int]
+"""The replicas that make a step."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,15 @@ class Newton(Rule):
     learning_rate : float or Schedule, default=1.0
         The first step length :math:`\eta` that is tried.
     damping : float, default=1e-4
-        The floor :math:`\lambda` of the absolute curvature.
+        The floor :math:`\lambda` of the absolute curvature (or what rounding leaves of the
+        largest, if that is more).
 
     Raises
     ------
     ValueError
-        If the Hessians of all replicas would take more than a gibibyte, or if the function
-        changes from one evaluation to the next (dropout, batch normalisation).
+        If the Hessians of all replicas would take more than a gibibyte (a step needs some five
+        times what they take), or if the function changes from one evaluation to the next
+        (dropout, batch normalisation).
 
     References
     ----------
@@ -81,14 +89,14 @@ class Newton(Rule):
     damping: float = 1e-4
 
     full_batch: ClassVar[bool] = True
-    descends: ClassVar[bool] = True
+    ends_by_gradient: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict] = {
         "learning_rate": LEARNING_RATE,
         "damping": [POSITIVE],
     }
 
-    def gentler(self) -> list[str]:
-        return [f"damping={10 * self.damping:g}", lower_rate(self.learning_rate)]
+    def gentler(self) -> dict[str, Any]:
+        return {"damping": 10 * self.damping} | lower_rate(self.learning_rate)
 
     def start(
         self,
@@ -111,20 +119,24 @@ class Newton(Rule):
         losses = objective.gradient(batch)
         if not torch.isfinite(losses).all():
             return losses  # the caller says where
-        second = _hessian(objective, batch)
-        model = _Model.of(objective.theta_gradient, second, state.numbers["damping"])
-        lengths = torch.zeros_like(losses)
         moving = slice(None) if active is None else list(active)
-        lengths[moving] = losses.new_tensor(state.current_rates())[moving]
+        model = _Model.of(objective, batch, moving, state.numbers["damping"])
+        rates = losses.new_tensor(state.current_rates())[moving]
         state.tick(losses, active)
-        state.stuck = _backtrack(objective, batch, losses, model, lengths)
-        state.at_saddle = model.at_saddle
+        state.stuck[:] = False
+        state.stuck[moving] = _backtrack(objective, batch, losses, model, moving, rates).cpu()
+        state.at_saddle[moving] = model.concave.cpu()
         return losses
+
+    def survey(self, objective: Any, batch: Any, state: State) -> None:
+        everyone = slice(None)
+        model = _Model.of(objective, batch, everyone, state.numbers["damping"])
+        state.at_saddle[everyone] = model.concave.cpu()
 
 
 @dataclass
 class _Model:
-    """The direction of each replica, and what the quadratic model predicts along it.
+    """The direction of some replicas, and what the quadratic model predicts along it.
 
     A step of length s is predicted to change the loss by ``s * slope + s^2 / 2 * curvature``.
     """
@@ -132,14 +144,22 @@ class _Model:
     direction: Tensor
     slope: Tensor
     curvature: Tensor
-    at_saddle: Tensor
+    concave: Tensor
 
     @classmethod
-    def of(cls, gradient: Tensor, second: Tensor, damping: float | Tensor) -> "_Model":
+    def of(cls, objective: Any, batch: Any, moving: Moving, damping: float | Tensor) -> "_Model":
+        second, gradient = _hessian(objective, batch)[moving], objective.theta_gradient[moving]
+        if not torch.isfinite(second).all():
+            raise ValueError(
+                "Newton needs second derivatives, and they are not finite here. " + ELSE
+            )
+        damping = damping[moving] if isinstance(damping, Tensor) else damping
         curvatures, vectors = torch.linalg.eigh(second)
+        # Curvatures that the rounding of the largest may have made say nothing.
+        floor = (_rounding(curvatures) * curvatures.abs().amax(1, keepdim=True)).clamp(min=damping)
         slopes = (vectors.mT @ gradient[..., None])[..., 0]
-        steps = -slopes / curvatures.abs().clamp(min=damping)
-        concave = curvatures < -damping
+        steps = -slopes / curvatures.abs().clamp(min=floor)
+        concave = curvatures < -floor
         kick = torch.full_like(steps, KICK).copysign(steps)
         steps = torch.where(concave & (steps.abs() < KICK), kick, steps)
         return cls(
@@ -150,40 +170,42 @@ class _Model:
         )
 
 
-def _backtrack(
-    objective: Any, batch: Any, losses: Tensor, model: _Model, lengths: Tensor
-) -> Tensor:
-    """Move each replica along its direction, as far as the loss falls sufficiently.
+def _rounding(curvatures: Tensor) -> float:
+    """Return the relative error of the eigenvalues of a matrix of this size."""
+    return 10 * curvatures.shape[1] * torch.finfo(curvatures.dtype).eps
 
-    Those of length zero stay. Returns which replicas found no length at all.
+
+def _backtrack(
+    objective: Any, batch: Any, losses: Tensor, model: _Model, moving: Moving, lengths: Tensor
+) -> Tensor:
+    """Move some replicas along their directions, as far as the loss falls sufficiently.
+
+    `lengths` says how far to go at most. Returns which of them found no length at all; they
+    stay.
     """
-    start, moving = objective.theta.clone(), lengths > 0
+    start, before = objective.theta[moving].clone(), losses[moving]
     # Near the minimum the decrease drowns in rounding.
-    slack = 10 * torch.finfo(losses.dtype).eps * losses.abs()
+    slack = 10 * torch.finfo(losses.dtype).eps * before.abs()
     for _ in range(HALVINGS):
-        objective.theta.copy_(start).addcmul_(model.direction, lengths[:, None])
+        objective.theta[moving] = start + lengths[:, None] * model.direction
         predicted = lengths * (model.slope + lengths / 2 * model.curvature.clamp(max=0))
-        enough = objective.loss(batch) <= losses + SUFFICIENT * predicted + slack
-        too_long = moving & ~enough  # a loss that is nan is too long as well
+        enough = objective.loss(batch)[moving] <= before + SUFFICIENT * predicted + slack
+        too_long = ~enough  # a loss that is nan is too long as well
         if not too_long.any():
             return too_long
         lengths = torch.where(too_long, lengths / 2, lengths)
-    objective.theta.copy_(start).addcmul_(model.direction, (lengths * ~too_long)[:, None])
+    objective.theta[moving] = torch.where(too_long[:, None], start, objective.theta[moving])
     return too_long
 
 
 def _hessian(objective: Any, batch: Any) -> Tensor:
     try:
-        second = objective.hessian(batch)
-        problem = "" if torch.isfinite(second).all() else "the second derivative is not finite here"
+        return objective.hessian(batch)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
-        problem = str(error).strip().splitlines()[0].rstrip(".")
-    if problem:
-        raise ValueError(
-            f"Newton needs a function that can be differentiated twice: {problem}. Take LBFGS() or "
-            "a first-order rule."
-        )
-    return second
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ValueError(f"Newton needs second derivatives: {reason}. {ELSE}") from error
 
 
 def _check_size(theta: Tensor) -> None:

@@ -13,7 +13,7 @@ from skbasics._arrays import as_tensor, column
 from skbasics.optim._schedules import Adaptive, Schedule
 
 
-class Memory:
+class OptimizerState:
     """What an optimizer remembers of K replicas; by itself, nothing.
 
     Attributes
@@ -63,7 +63,7 @@ class Memory:
 
 
 @dataclass
-class State(Memory):
+class State(OptimizerState):
     """What one of our own rules remembers of K replicas.
 
     Attributes

@@ -1,5 +1,6 @@
 """Any optimizer class of torch's kind, driven from outside."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from skbasics._arrays import as_tensor
 from skbasics.optim._base import Optimizer, Stepwise, check_repeatable
-from skbasics.optim._state import Memory
+from skbasics.optim._state import OptimizerState
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class TorchOptimizer(Stepwise):
         options = {name: v for name, v in sorted((self.params or {}).items()) if name != "lr"}
         return f"{getattr(self.cls, '__qualname__', self.cls)} {options}"
 
-    def gentler(self) -> list[str]:
-        return ["params={'lr': ...}, with a lower rate"]
+    def gentler(self) -> dict[str, Any]:
+        params = self.params or {}
+        return {"params": params | {"lr": params["lr"] / 10}} if "lr" in params else {}
 
     def start(
         self,
@@ -83,31 +85,45 @@ class _Driver:
 
     def __init__(self, objective: Any, replica: int, spec: TorchOptimizer) -> None:
         self.replica = replica
-        self.parameters = [
-            nn.Parameter(slot.view(objective.theta)[replica]) for slot in objective.slots
-        ]
-        self._gradients = [slot.view(objective.theta_gradient)[replica] for slot in objective.slots]
-        self.optimizer = spec.cls(self.parameters, **(spec.params or {}))
-        self._fresh = [dict(group) for group in self.optimizer.param_groups]
+        parameters = [nn.Parameter(slot.view(objective.theta)[replica]) for slot in objective.slots]
+        gradients = [slot.view(objective.theta_gradient)[replica] for slot in objective.slots]
+        self._gradients = list(zip(parameters, gradients, strict=True))
+        self.optimizer = spec.cls(parameters, **(spec.params or {}))
+        needed = ("step", "param_groups", "state", "state_dict")
+        if not all(hasattr(self.optimizer, name) for name in needed):
+            raise ValueError(
+                f"TorchOptimizer: cls made a {type(self.optimizer).__name__} of the parameters; "
+                f"an optimizer of torch's kind has {', '.join(needed)}."
+            )
+        self._fresh = copy.deepcopy(self._options)
+
+    @property
+    def _options(self) -> list[dict[str, Any]]:
+        """What the groups hold beside the parameters."""
+        groups = self.optimizer.param_groups
+        return [{name: v for name, v in group.items() if name != "params"} for group in groups]
 
     def step(self, objective: Any, batch: Any, losses: Tensor) -> None:
-        known: list[Tensor] = [losses]
+        known, start = losses, objective.theta[self.replica].clone()
 
         def closure() -> Tensor:
-            # Line searches call it again, at points where the gradient is not yet known.
-            if not known:
+            values = known
+            # Line searches and perturbing rules call it where the gradient is not yet known.
+            if evaluated or not torch.equal(objective.theta[self.replica], start):
                 check_repeatable(objective, type(self.optimizer).__name__)
-            with torch.no_grad():
-                values = known.pop() if known else objective.gradient(batch)
+                with torch.no_grad():
+                    values = objective.gradient(batch)
+            evaluated.append(True)
             self._show_gradients()
             return values[self.replica].detach()
 
+        evaluated: list[bool] = []
         self._show_gradients()
         self.optimizer.step(closure)
 
     def _show_gradients(self) -> None:
         # Anew each time, for a class may have called its zero_grad().
-        for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+        for parameter, gradient in self._gradients:
             parameter.grad = gradient
 
     def switch(self, mode: str) -> None:
@@ -117,21 +133,24 @@ class _Driver:
     def changed(self) -> list[dict[str, Any]]:
         """Return what training has changed in the groups: counters, sums of weights."""
         return [
-            {name: v for name, v in group.items() if name != "params" and v is not fresh.get(name)}
-            for group, fresh in zip(self.optimizer.param_groups, self._fresh, strict=True)
+            {name: v for name, v in now.items() if not _same(v, fresh.get(name))}
+            for now, fresh in zip(self._options, self._fresh, strict=True)
         ]
 
     def resume(self, state: dict[int, Any], changed: list[dict[str, Any]]) -> None:
         """Take up what another instance remembered, with this one's hyper-parameters."""
+        groups = self.optimizer.param_groups
+        for group, entries in zip(groups, changed, strict=True):
+            group.update(_tensors(entries, group["params"][0], group))
+        # The state is numbered in the order of the groups, which need not be that of theta.
+        places = [(group, parameter) for group in groups for parameter in group["params"]]
         for index, remembered in state.items():
             # load_state_dict would cast counters to the parameters' dtype.
-            parameter = self.parameters[index]
-            self.optimizer.state[parameter] = _tensors(remembered, parameter)
-        for group, entries in zip(self.optimizer.param_groups, changed, strict=True):
-            group.update(_tensors(entries, self.parameters[0]))
+            group, parameter = places[index]
+            self.optimizer.state[parameter] = _tensors(remembered, parameter, group)
 
 
-class TorchState(Memory):
+class TorchState(OptimizerState):
     """The instances of K replicas."""
 
     def __init__(self, drivers: list[_Driver]) -> None:
@@ -168,13 +187,21 @@ class TorchState(Memory):
         return self
 
 
-def _tensors(tree: Any, parameter: Tensor) -> Any:
-    """Turn the arrays of a nested state into tensors; scalars stay on the CPU, as torch's do."""
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a, b)
+    return type(a) is type(b) and a == b
+
+
+def _tensors(tree: Any, parameter: Tensor, group: dict[str, Any]) -> Any:
+    """Turn the arrays of a nested state into tensors, each on the device where torch has it."""
     if isinstance(tree, dict):
-        return {key: _tensors(value, parameter) for key, value in tree.items()}
+        return {key: _tensors(value, parameter, group) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return type(tree)(_tensors(value, parameter) for value in tree)
+        return type(tree)(_tensors(value, parameter, group) for value in tree)
     if not hasattr(tree, "dtype"):
         return tree
     tensor = as_tensor(tree).clone()
-    return tensor.to(parameter.device) if tensor.ndim else tensor
+    # Counters stay on the CPU, unless the kernel reads them itself.
+    moved = tensor.ndim > 0 or group.get("fused") or group.get("capturable")
+    return tensor.to(parameter.device) if moved else tensor

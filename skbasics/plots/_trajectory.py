@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import OptimizeResult
 from torch import Tensor
 
-from skbasics._arrays import as_numpy
+from skbasics._arrays import as_numpy, as_tensor
 from skbasics._sklearn import check_matplotlib_support
 from skbasics.optim import Optimizer, minimize
 
@@ -71,7 +71,7 @@ class TrajectoryDisplay:
         max_iter: int = 1000,
         tol: float = 1e-6,
         bounds: Bounds | None = None,
-        grid_resolution: int = 200,
+        grid_resolution: int = 100,
         ax: Any = None,
         **options: Any,
     ) -> Self:
@@ -84,14 +84,15 @@ class TrajectoryDisplay:
         x0 : array-like of shape (2,) or (n_starts, 2)
             The start, or several.
         optimizers : list or dict of str or Optimizer
-            The optimizers; the keys of a dict are their labels.
+            The optimizers; the keys of a dict are their labels, otherwise their names, or
+            where two have the same name all that they are.
         max_iter : int, default=1000
             Steps of each, at most.
         tol : float, default=1e-6
             The gradient at which one has arrived.
         bounds : ((x_min, x_max), (y_min, y_max)) or None, default=None
             The part of the plane to show; None is where the paths are.
-        grid_resolution : int, default=200
+        grid_resolution : int, default=100
             Points of the grid along each axis.
         ax : matplotlib Axes or None, default=None
             Where to draw; None makes a figure.
@@ -103,7 +104,7 @@ class TrajectoryDisplay:
         display : TrajectoryDisplay
         """
         if not isinstance(optimizers, Mapping):
-            optimizers = {_label(optimizer): optimizer for optimizer in optimizers}
+            optimizers = _labelled(optimizers)
         results = {
             label: minimize(
                 fun, x0, optimizer=optimizer, max_iter=max_iter, tol=tol, return_path=True
@@ -120,7 +121,7 @@ class TrajectoryDisplay:
         results: Mapping[str, OptimizeResult],
         *,
         bounds: Bounds | None = None,
-        grid_resolution: int = 200,
+        grid_resolution: int = 100,
         ax: Any = None,
         **options: Any,
     ) -> Self:
@@ -145,15 +146,16 @@ class TrajectoryDisplay:
             If a result has no path, or one that is not in the plane.
         """
         check_matplotlib_support(cls.__name__)
-        single = all(np.ndim(result.x) == 1 for result in results.values())
+        if not results:
+            raise ValueError("There is no result to show: pass one optimizer or more.")
         paths = {label: _path(label, result) for label, result in results.items()}
-        (x_min, x_max), (y_min, y_max) = bounds or _extent(paths.values())
+        (x_min, x_max), (y_min, y_max) = _extent(paths.values()) if bounds is None else bounds
         x = np.linspace(x_min, x_max, grid_resolution)
         y = np.linspace(y_min, y_max, grid_resolution)
-        points = torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
-        with torch.no_grad():
-            values = torch.func.vmap(fun)(points) if single else fun(points)
-        values = values.numpy().reshape(len(y), len(x))
+        start = as_tensor(next(iter(results.values())).x)
+        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        values = _values(fun, torch.from_numpy(points).to(start), single=start.ndim == 1)
+        values = values.reshape(len(y), len(x))
         return cls(x=x, y=y, values=values, paths=paths).plot(ax, **options)
 
     def plot(self, ax: Any = None, *, levels: int = 20, legend: bool = True) -> Self:
@@ -190,10 +192,10 @@ class TrajectoryDisplay:
         return self
 
     def _plot_contours(self, levels: int) -> None:
-        height = self.values - np.nanmin(self.values)
+        finite = np.ma.masked_invalid(self.values)
+        height = finite - finite.min()
         # Valleys are decades deep: equal steps of the value itself would show their walls alone.
-        floor = 1e-6 * np.nanmax(height) + np.finfo(float).tiny
-        depth = np.log10(height + floor)
+        depth = np.ma.log10(height + 1e-6 * height.max() + np.finfo(float).tiny)
         self.contours_ = self.ax_.contourf(
             self.x, self.y, depth, levels=levels, cmap="Blues_r", alpha=0.55
         )
@@ -209,8 +211,21 @@ class TrajectoryDisplay:
         return lines
 
 
-def _label(optimizer: str | Optimizer) -> str:
-    return optimizer if isinstance(optimizer, str) else type(optimizer).__name__
+def _labelled(optimizers: Iterable[str | Optimizer]) -> dict[str, str | Optimizer]:
+    """Return optimizers by their names, or where those are not different by all that they are."""
+    if isinstance(optimizers, (str, Optimizer)):
+        optimizers = [optimizers]
+    optimizers = list(optimizers)
+    names = [o if isinstance(o, str) else type(o).__name__ for o in optimizers]
+    if len(set(names)) < len(names):
+        names = [o if isinstance(o, str) else repr(o) for o in optimizers]
+    return dict(zip(names, optimizers, strict=True))
+
+
+def _values(fun: Callable[[Tensor], Tensor], points: Tensor, single: bool) -> np.ndarray:
+    """Return the function at points ``(n, 2)``, one after another where it takes one."""
+    values = torch.stack([fun(point) for point in points]) if single else fun(points)
+    return as_numpy(values.double())
 
 
 def _path(label: str, result: OptimizeResult) -> np.ndarray:

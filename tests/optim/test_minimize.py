@@ -168,7 +168,7 @@ def test_success_is_the_truth(name, tol):
     np.testing.assert_array_equal(found.success, small)
     np.testing.assert_array_equal(found.status == 0, small)
     for message, success, nit in zip(found.message, found.success, found.nit, strict=True):
-        assert success or (nit == 400 and "after max_iter=400 steps" in message)
+        assert success or (nit == 400 and "max_iter=400 steps are over" in message)
 
 
 def test_a_stationary_start_needs_no_step():
@@ -278,6 +278,112 @@ def test_adaptive_rates_fall_until_they_are_too_low():
     assert abs(kink.x[0]) < 1e-5
 
 
+class Ascending(torch.optim.SGD):
+    """Moves uphill before it asks for its gradient, as sharpness-aware rules do."""
+
+    @torch.no_grad()
+    def step(self, closure):
+        (parameter,) = self.param_groups[0]["params"]
+        move = parameter.grad * (0.05 / parameter.grad.norm())
+        parameter.add_(move)
+        closure()
+        parameter.sub_(move)
+        super().step()
+
+
+def test_rules_that_evaluate_elsewhere_keep_their_iterates():
+    """The path, the callback and the result are of the iterates, not of the points tried."""
+    seen = []
+    found = minimize(
+        stiff_quadratic,
+        [1.0, 1.0],
+        optimizer=TorchOptimizer(Ascending, {"lr": 1e-2}),
+        max_iter=20,
+        callback=seen.append,
+        return_path=True,
+    )
+    theta = torch.tensor([1.0, 1.0], dtype=torch.float64)
+    for step in range(21):
+        np.testing.assert_allclose(found.path[step], theta, rtol=1e-12)
+        theta.requires_grad_()
+        (slope,) = torch.autograd.grad(stiff_quadratic(theta), theta)
+        uphill = (theta + 0.05 * slope / slope.norm()).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(stiff_quadratic(uphill), uphill)
+        theta = (theta - 1e-2 * gradient).detach()
+    np.testing.assert_array_equal([now.x for now in seen], found.path[1:])
+    np.testing.assert_array_equal(found.x, found.path[-1])
+
+
+def test_a_line_search_in_torch_is_one_step():
+    optimizer = TorchOptimizer(torch.optim.LBFGS, {"max_iter": 5, "line_search_fn": "strong_wolfe"})
+    seen = []
+    found = minimize(
+        stiff_quadratic, [0.0, 0.0], optimizer=optimizer, callback=seen.append, return_path=True
+    )
+    assert found.success
+    assert 0 < found.nit < 10
+    np.testing.assert_array_equal(found.path[0], [0.0, 0.0])
+    np.testing.assert_array_equal([now.x for now in seen], found.path[1:])
+
+
+@pytest.mark.parametrize("name", sorted(CONVERGING))
+def test_calls_of_the_function_are_counted(name):
+    calls = []
+
+    def counted(x):
+        calls.append(1)
+        return rosenbrock(x)
+
+    found = minimize(counted, [-1.2, 1.0], optimizer=CONVERGING[name], max_iter=20)
+    # A last evaluation makes the result, where it was not made already.
+    assert found.nfev in (len(calls), len(calls) - 1)
+    assert found.nfev > found.nit
+
+
+def test_success_knows_the_curvature_of_the_last_point():
+    """One step of Newton's ends on a saddle; another one on a minimum."""
+
+    def bent(x):
+        return x[0] ** 2 / 2 + (x[0] - 0.5) * x[1] ** 2 + x[1] ** 4
+
+    found = minimize(bent, [1.0, 0.0], optimizer="newton", max_iter=1)
+    assert np.abs(found.jac).max() < 1e-12
+    assert (found.success, found.status) == (False, 1)
+    assert minimize(bent, [1.0, 0.0], optimizer="newton").fun == pytest.approx(-0.125)
+    near = minimize(lambda x: -x.cos().sum(), [2.0], optimizer="newton", tol=0.9, max_iter=1)
+    assert near.success
+
+
+def test_the_callback_may_end_it_at_the_last_step():
+    for optimizer in (GradientDescent(1e-3), LBFGS()):
+        options = {"optimizer": optimizer, "max_iter": 1, "callback": lambda now: now.nit == 1}
+        found = minimize(rosenbrock, [-1.2, 1.0], **options)
+        assert (found.status, found.nit) == (99, 1)
+
+
+def test_functions_may_differentiate_by_themselves():
+    def steepness(x):
+        (slope,) = torch.autograd.grad((x**3).sum(), x, create_graph=True)
+        return slope.square().sum() + (x - 1).square().sum()
+
+    expected = minimize(lambda x: (9 * x**4 + (x - 1) ** 2).sum(), [0.7, 0.3], optimizer="newton")
+    for optimizer in ("newton", "lbfgs"):
+        found = minimize(steepness, [0.7, 0.3], optimizer=optimizer)
+        np.testing.assert_allclose(found.x, expected.x, rtol=1e-5)
+
+
+def test_under_inference_mode():
+    with torch.inference_mode():
+        assert minimize(rosenbrock, [-1.2, 1.0], optimizer="newton").success
+
+
+def test_lbfgs_settles_on_a_large_value_without_calling_it_success():
+    found = minimize(lambda x: 1e9 + rosenbrock(x), [-1.2, 1.0], optimizer="lbfgs", tol=1e-9)
+    assert np.abs(found.jac).max() > 1e-9
+    assert (found.success, found.status) == (False, 2)
+    assert found.message.startswith("Not converged: L-BFGS-B: ")
+
+
 def test_every_name_is_accepted():
     for name in OPTIMIZERS:
         assert minimize(stiff_quadratic, [3.0, -2.0], optimizer=name).success
@@ -301,7 +407,11 @@ def test_every_name_is_accepted():
             [1.0],
             r"fun failed on a torch.float64",
         ),
-        (lambda x: x.log().sum(), [-1.0], r"the value of fun is nan at x=\[-1.0\], evaluation 1"),
+        (
+            lambda x: x.log().sum(),
+            [-1.0],
+            r"the value of fun is nan at x=\[-1.0\], after 1 evaluations. Start elsewhere",
+        ),
         (lambda x: x.sqrt().sum(), [0.0], r"the gradient of fun is \[inf\] at x=\[0.0\]"),
         (
             lambda x: x.log().sum(-1),
@@ -315,6 +425,8 @@ def test_every_name_is_accepted():
         (rosenbrock, np.ones((2, 2, 2)), r"x0 has shape \(2, 2, 2\)"),
         (rosenbrock, ["a", "b"], "x0 must hold numbers"),
         (rosenbrock, [1j, 1.0], "x0 is complex"),
+        (lambda x: torch.complex(x.sum(), x.sum()), [1.0], "complex numbers; a minimum needs real"),
+        (lambda x: torch.unique(x).sum(), [1.0, 2.0], "fun cannot be differentiated at x of shape"),
     ],
 )
 @pytest.mark.parametrize("optimizer", ["adam", "newton", "lbfgs"])
@@ -325,7 +437,7 @@ def test_bad_functions_and_starts(function, x0, message, optimizer):
 
 def test_a_function_that_stops_being_finite_says_where_and_what_to_do():
     with pytest.raises(
-        ValueError, match=r"fun is inf at x=.*Try optimizer=SGD\(learning_rate=0.1\)"
+        ValueError, match=r"fun is inf at x=.*Try optimizer=SGD\(learning_rate=0.1, "
     ):
         minimize(lambda x: x.square().sum() ** 2, [10.0], optimizer=SGD(1.0))
     with pytest.raises(ValueError, match=r"fun is inf at x=.*Try optimizer='newton', which steps"):

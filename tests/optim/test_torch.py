@@ -144,6 +144,37 @@ def test_ten_epochs_and_ten_more_are_twenty(optimizer):
     np.testing.assert_array_equal(halves.coefs_[0], whole.coefs_[0])
 
 
+class Grouped(torch.optim.SGD):
+    """Sorts the parameters into groups of its own, and counts in a tensor that it changes."""
+
+    def __init__(self, params, lr):
+        vectors = [p for p in params if p.shape[0] == 1]
+        matrices = [p for p in params if p.shape[0] > 1]
+        groups = [{"params": vectors}, {"params": matrices[::-1], "weight_decay": 0.1}]
+        super().__init__(groups, lr=lr, momentum=0.9)
+        for group in self.param_groups:
+            group["count"] = torch.zeros(())
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["count"] += 1
+            group["lr"] = 0.1 / float(group["count"])
+        return super().step()
+
+
+def test_what_is_remembered_finds_its_parameter():
+    options = {"tol": 0, "warm_start": True, "batch_size": 50, "random_state": 0}
+    rule = TorchOptimizer(Grouped, {"lr": 0.1})
+    halves = MLPClassifier((4, 4), optimizer=rule, max_iter=10, **options).fit(X, y).fit(X, y)
+    whole = MLPClassifier((4, 4), optimizer=rule, max_iter=20, **options).fit(X, y)
+    np.testing.assert_array_equal(halves.coefs_[1], whole.coefs_[1])
+
+
+def test_what_is_no_optimizer_is_named():
+    with pytest.raises(ValueError, match="cls made a dict of the parameters; an optimizer"):
+        mlp(TorchOptimizer(lambda parameters: {})).fit(X, y)
+
+
 def test_averages_are_what_predicts():
     """SGD by hand from the same weights; its iterates' mean must be the network's."""
     first = mlp("sgd", batch_size=150, shuffle=False).set_params(max_iter=1)

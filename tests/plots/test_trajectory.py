@@ -1,14 +1,15 @@
 """The data of the pictures, and what is refused."""
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 from skbasics import Adam, Momentum, Newton, TrajectoryDisplay, minimize
 from tests.optim.functions import beale
 
 matplotlib.use("agg")
-plt = pytest.importorskip("matplotlib.pyplot")
 STARTS = [[1.0, 1.0], [2.0, -1.0]]
 
 
@@ -24,7 +25,7 @@ def test_contours_and_paths_are_those_of_the_function():
         beale, STARTS, {"slow": Adam(0.01), "fast": Adam(0.1)}, max_iter=30, bounds=bounds
     )
     assert (shown.x[0], shown.x[-1], shown.y[0], shown.y[-1]) == (0, 4, -2, 3)
-    assert shown.values.shape == (200, 200)
+    assert shown.values.shape == (100, 100)
     expected = beale(np.stack([shown.x[7], shown.y[11]]))
     assert shown.values[11, 7] == pytest.approx(expected)
     for label, rate in (("slow", 0.01), ("fast", 0.1)):
@@ -60,7 +61,41 @@ def test_it_draws_again_on_axes_it_is_given():
     assert shown.plot(levels=5).ax_ is not ax
 
 
+def test_optimizers_of_one_name_are_labelled_by_all_that_they_are():
+    shown = TrajectoryDisplay.from_function(beale, STARTS, [Adam(0.1), Adam(0.01)], max_iter=2)
+    assert [label[:22] for label in shown.paths] == [
+        "Adam(learning_rate=0.1",
+        "Adam(learning_rate=0.0",
+    ]
+    assert list(TrajectoryDisplay.from_function(beale, STARTS, "newton").paths) == ["newton"]
+
+
+def test_walls_that_are_infinite_leave_the_rest_in_view():
+    def walled(x):
+        return x.square().sum(-1) - x[..., 0].log()
+
+    start = torch.tensor([[1.0, 1.0]])
+    shown = TrajectoryDisplay.from_function(
+        walled, start, ["newton"], max_iter=5, bounds=((0, 1), (0, 1))
+    )
+    assert np.isinf(shown.values[:, 0]).all()
+    low, high = shown.contours_.levels[[0, -1]]
+    assert high - low > 3
+    assert shown.paths["newton"].shape[1:] == (1, 2)
+
+
+def test_functions_of_one_point_may_decide_by_their_values():
+    def either(x):
+        return x.square().sum() if x.sum() > 0 else 2 * x.square().sum()
+
+    shown = TrajectoryDisplay.from_function(either, [1.0, 2.0], ["newton"], grid_resolution=10)
+    corner = either(torch.tensor([shown.x[0], shown.y[0]]))
+    assert shown.values[0, 0] == pytest.approx(float(corner))
+
+
 def test_results_that_cannot_be_shown():
+    with pytest.raises(ValueError, match="no result to show"):
+        TrajectoryDisplay.from_function(beale, STARTS, [])
     with pytest.raises(ValueError, match=r"result 'a' has no path: .*return_path=True"):
         TrajectoryDisplay.from_results(beale, {"a": minimize(beale, [1.0, 1.0], max_iter=1)})
     with pytest.raises(ValueError, match="has 3 variables; a TrajectoryDisplay shows the plane"):
