@@ -96,7 +96,7 @@ def fit_lbfgs(name, mnist, data, hidden, dtype):
         "scikit-learn": ("sklearn", {"solver": "lbfgs"}),
     }[name]
     mlp = import_module(f"{package}.neural_network").MLPClassifier(
-        hidden, alpha=1.0, max_iter=500, random_state=0, **chosen
+        hidden, alpha=1.0, max_iter=100, random_state=0, **chosen
     )
     start = time.perf_counter()
     mlp.fit(X, y)
