@@ -25,7 +25,7 @@ from skbasics._data import (
 from skbasics._fitted import FittedNetwork, Structure
 from skbasics._held_out import HoldOut
 from skbasics._options import EngineParameters
-from skbasics._run import HISTORY, Run, Stopping, own_copy
+from skbasics._run import HISTORY, Run, own_copy
 from skbasics._sklearn import (
     CallbackSupportMixin,
     Hidden,
@@ -35,6 +35,7 @@ from skbasics._sklearn import (
     fit_context,
     with_callbacks,
 )
+from skbasics._stopping import Stopping
 from skbasics._training import Batches, Rows
 from skbasics.network import ACTIVATIONS, Loss, Network, glorot_uniform
 from skbasics.optim import OPTIMIZERS, Optimizer, Stepwise, resolve_optimizer

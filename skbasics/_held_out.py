@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skbasics._arrays import Border, as_numpy
 from skbasics._data import Checked, as_rows, as_weights, floating_dtype, select
-from skbasics._run import Validation
+from skbasics._stopping import Validation
 from skbasics._training import Rows
 
 

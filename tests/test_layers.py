@@ -14,7 +14,7 @@ LEVELS = [
     ["_sklearn"],
     ["_values", "_arrays", "_derivatives"],
     ["network", "_training"],
-    ["_data"],
+    ["_data", "_stopping"],
     ["optim"],
     ["_run", "_options"],
     ["_callbacks", "_fitted", "_held_out"],
