@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.neural_network import MLPClassifier as PeerClassifier
 from sklearn.neural_network import MLPRegressor as PeerRegressor
 from sklearn.preprocessing import scale
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skbasics import LBFGS, MLPClassifier, MLPRegressor, minimize
 
@@ -224,21 +224,29 @@ def test_losses_that_overflow_are_an_error():
         MLPRegressor((), loss="poisson", optimizer="lbfgs", random_state=0).fit(X * 1e6, y)
 
 
+def openblas_threads():
+    pools = [pool for pool in threadpool_info() if pool["internal_api"] == "openblas"]
+    return {pool["num_threads"] for pool in pools}
+
+
+def parabola(x):
+    return ((x - 1) ** 2).sum()
+
+
 def test_thread_counts_are_restored():
-    before = [pool["num_threads"] for pool in threadpool_info()], torch.get_num_threads()
-    inside = []
+    inside, torch_threads = [], torch.get_num_threads()
 
     def watch(now: OptimizeResult) -> None:
-        pools = [pool for pool in threadpool_info() if pool["internal_api"] == "openblas"]
-        inside.extend(pool["num_threads"] for pool in pools)
+        inside.append((openblas_threads(), torch.get_num_threads()))
 
-    minimize(lambda x: ((x - 1) ** 2).sum(), [0.0], optimizer="lbfgs", callback=watch)
-    assert set(inside) == {1}
-    assert ([pool["num_threads"] for pool in threadpool_info()], torch.get_num_threads()) == before
+    with threadpool_limits(2, user_api="blas"):
+        minimize(parabola, [0.0], optimizer="lbfgs", callback=watch)
+        assert openblas_threads() == {2}
+    assert inside[0] == ({1}, torch_threads)
+    assert torch.get_num_threads() == torch_threads
 
 
 def test_thread_counts_are_restored_when_fits_overlap():
-    before = [pool["num_threads"] for pool in threadpool_info()]
     entered, go_on = threading.Event(), threading.Event()
 
     def hold(now: OptimizeResult) -> None:
@@ -248,17 +256,15 @@ def test_thread_counts_are_restored_when_fits_overlap():
     def release(now: OptimizeResult) -> None:
         go_on.set()
 
-    def parabola(x):
-        return ((x - 1) ** 2).sum()
-
-    first = threading.Thread(
-        target=minimize, args=(parabola, [0.0]), kwargs={"optimizer": "lbfgs", "callback": hold}
-    )
-    first.start()
-    entered.wait(10)
-    minimize(parabola, [0.0], optimizer="lbfgs", callback=release)
-    first.join()
-    assert [pool["num_threads"] for pool in threadpool_info()] == before
+    with threadpool_limits(2, user_api="blas"):
+        first = threading.Thread(
+            target=minimize, args=(parabola, [0.0]), kwargs={"optimizer": "lbfgs", "callback": hold}
+        )
+        first.start()
+        entered.wait(10)
+        minimize(parabola, [0.0], optimizer="lbfgs", callback=release)
+        first.join()
+        assert openblas_threads() == {2}
 
 
 def test_patience_after_lbfgs_begins_anew():
