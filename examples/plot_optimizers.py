@@ -6,7 +6,17 @@ valley, and a saddle, where plain gradient descent lingers and Newton's method d
 
 import matplotlib.pyplot as plt
 
-from skbasics import NAG, SGD, Adam, Momentum, Newton, RMSprop, TrajectoryDisplay, minimize
+from skbasics import (
+    LBFGS,
+    NAG,
+    Adam,
+    GradientDescent,
+    Momentum,
+    Newton,
+    RMSprop,
+    TrajectoryDisplay,
+    minimize,
+)
 
 
 def beale(x):
@@ -38,12 +48,13 @@ SURFACES = {
 def rules(rate):
     """Return the family, with rates that suit a surface."""
     return {
-        "gradient descent": SGD(rate, max_gradient_norm=20),
+        "gradient descent": GradientDescent(rate, max_gradient_norm=20),
         "momentum": Momentum(rate, max_gradient_norm=20),
         "NAG": NAG(rate, max_gradient_norm=20),
         "RMSprop": RMSprop(0.02),
         "Adam": Adam(0.05),
         "Newton": Newton(),
+        "L-BFGS": LBFGS(),
     }
 
 

@@ -226,9 +226,10 @@ class Run:
         self._bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
         self._bar.update()
         asked_to_stop = self.observer is not None and self.observer.end_epoch(self)
-        if self._stuck() and not self._flat():
-            self._warn_stuck()
-        return self._stalls() or self._at_rest() or asked_to_stop
+        stalls, at_rest = self._stalls(), self._at_rest()
+        if self._ends_by_gradient and (stalls or at_rest) and not self._flat():
+            self._warn_steep()
+        return stalls or at_rest or asked_to_stop
 
     def _record(self, loss: float) -> None:
         seconds = time.perf_counter() - self._clock
@@ -280,13 +281,11 @@ class Run:
         """Whether a rule that sees all rows is in a minimum, or finds no way further down."""
         if not self._ends_by_gradient:
             return False
-        return self._stuck() or (self._flat() and not bool(self.state.at_saddle[0]))
+        at_saddle, stuck = bool(self.state.at_saddle[0]), bool(self.state.stuck[0])
+        return stuck or (self._flat() and not at_saddle)
 
     def _flat(self) -> bool:
         return bool(self.network.gradient.abs().max() <= self.stopping.tol)
-
-    def _stuck(self) -> bool:
-        return self._ends_by_gradient and bool(self.state.stuck[0])
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -309,11 +308,12 @@ class Run:
             "epochs). Raise max_iter, or tol if the fit is good enough."
         )
 
-    def _warn_stuck(self) -> None:
+    def _warn_steep(self) -> None:
         self._warn(
-            f"{self.optimizer.rule} found no step that lowers the loss in epoch {self.n_iter}, "
-            f"while the gradient still exceeds tol={self.stopping.tol:g}. Rounding allows no more, "
-            "or the activation has kinks: raise tol, use float64, or a smooth activation."
+            f"{self.optimizer.rule} found no step that lowers the loss noticeably in epoch "
+            f"{self.n_iter}, while the gradient still exceeds tol={self.stopping.tol:g}. Rounding "
+            "allows no more, or the loss or the activation has kinks: raise tol, use float64, or "
+            "smooth functions (Huber for 'absolute_error' and 'quantile', which do not curve)."
         )
 
     def _warn_lbfgs(self, status: int, message: str) -> None:

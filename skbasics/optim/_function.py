@@ -145,7 +145,9 @@ class FunctionObjective:
             raise ValueError("fun returned complex numbers; a minimum needs real ones.")
         expected = () if self.single else self._shape[:1]
         if values.shape != expected:
-            hint = "a single number, as by .sum()" if self.single else "one value a row: .sum(-1)"
+            hint = "a single number, as by .sum()"
+            if not self.single:
+                hint = "value k from row k alone, as by .sum(-1): x holds a start in each row"
             raise ValueError(
                 f"fun returned a tensor of shape {tuple(values.shape)} for x of shape "
                 f"{self._shape}; expected {expected}, {hint}."

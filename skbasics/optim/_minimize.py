@@ -100,6 +100,11 @@ def minimize(
 
     Notes
     -----
+    Success is measured by the gradient itself, so it depends on the scale of the function: a mean
+    is easier than a sum. A start that stops being finite ends the call, and with it the others;
+    `Newton` alone steps back from such points. A matrix goes in as a flat vector, reshaped inside
+    the function. A `TorchOptimizer` makes one instance a start.
+
     x, fun and jac belong together. `NAG` takes its gradients at look-ahead points: they are what
     its callback sees, and where it converges; its path is that of the iterates up to there.
 
@@ -301,7 +306,7 @@ class _Search:
         ended = {
             CONVERGED: "Converged",
             LIMIT: "Not converged",
-            STUCK: "Not converged" if found else "No step lowers the value any further",
+            STUCK: "Settled too early" if found else "No step lowers the value any further",
             CALLBACK: "Ended by the callback",
         }[self.status[k]]
         return (

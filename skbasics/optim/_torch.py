@@ -19,7 +19,8 @@ class TorchOptimizer(Stepwise):
     """A ``torch.optim``-style class as an optimizer.
 
     Each replica gets an instance of its own, over one parameter for each weight and bias, so
-    that rules which look at shapes (Muon, Shampoo) see matrices. It takes no schedule and no
+    that rules which look at shapes (Muon, Shampoo) see matrices; a bias is a matrix of one row. It
+    takes no schedule and no
     ``max_gradient_norm``; a search varies ``optimizer__params``. A class that evaluates a
     batch more than once (LBFGS) is refused with dropout or batch normalisation.
 

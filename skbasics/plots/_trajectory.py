@@ -146,6 +146,11 @@ class TrajectoryDisplay:
             If a result has no path, or one that is not in the plane.
         """
         check_matplotlib_support(cls.__name__)
+        if isinstance(results, OptimizeResult) or not isinstance(results, Mapping):
+            raise ValueError(
+                "from_results takes a dict of results by label, such as {'Adam': result}, got "
+                f"{type(results).__name__}."
+            )
         if not results:
             raise ValueError("There is no result to show: pass one optimizer or more.")
         paths = {label: _path(label, result) for label, result in results.items()}

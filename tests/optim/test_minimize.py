@@ -381,7 +381,7 @@ def test_lbfgs_settles_on_a_large_value_without_calling_it_success():
     found = minimize(lambda x: 1e9 + rosenbrock(x), [-1.2, 1.0], optimizer="lbfgs", tol=1e-9)
     assert np.abs(found.jac).max() > 1e-9
     assert (found.success, found.status) == (False, 2)
-    assert found.message.startswith("Not converged: L-BFGS-B: ")
+    assert found.message.startswith("Settled too early: L-BFGS-B: ")
 
 
 def test_every_name_is_accepted():
