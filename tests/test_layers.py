@@ -13,6 +13,7 @@ ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn"],
     ["_values", "_arrays", "_derivatives"],
+    ["_moments"],
     ["network", "_training"],
     ["_data"],
     ["optim"],
