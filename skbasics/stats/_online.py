@@ -1,5 +1,6 @@
 """Mean, variance and covariance of a stream, as an estimator that standardises."""
 
+import math
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -24,6 +25,7 @@ from skbasics.stats._seen import Seen, add_batch, is_finite
 from skbasics.stats._sums import Sums
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+HALF_UNIT = {4: 2.0**-24, 8: 2.0**-53}  # what rounds away beside 1, by the bytes of a number
 
 
 class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -253,8 +255,9 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
             In the dtype of X.
         """
         X, border, (high, low, scale) = self._prepare(X, "transform")
-        Z = X - high  # in the dtype of X, and exact near the mean; then what `high` lacks
-        Z -= low
+        Z = X - high  # in the dtype of X, and exact near the mean
+        if low is not None:
+            Z -= low
         Z /= scale
         return keeping(border)(Z)
 
@@ -273,11 +276,13 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
         """
         X, border, (high, low, scale) = self._prepare(X, "inverse_transform")
         Z = X * scale
-        Z += low
+        if low is not None:
+            Z += low
         Z += high
         return keeping(border)(Z)
 
-    def _prepare(self, X: Any, method: str) -> tuple[Array, Border, list[Array]]:
+    def _prepare(self, X: Any, method: str) -> tuple[Array, Border, list[Array | None]]:
+        """Return validated X, its border, and the mean, what its rounding lacks, and the scale."""
         check_is_fitted(self)
         if sp.issparse(X):
             raise ValueError(
@@ -285,13 +290,17 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
                 "-mean_ / scale_. Pass X.toarray(), or scale without centring: "
                 "X.multiply(1 / scale_)."
             )
-        check_same_namespace(X, self, attribute="mean_", method=method)
-        border = Border.of(X)
-        X = native(self._validated(X, border, reset=False))
+        border = Border.like(self._seen.moments.shift)
+        if not (self._knows(X) and _sums_up(X)):
+            check_same_namespace(X, self, attribute="mean_", method=method)
+            border = Border.of(X)
+            X = native(self._validated(X, border, reset=False))
         high, low = self._native().centre
+        scale = native(self.scale_)
         rounded = cast(high, X)
         low = low + (high - rounded)
-        return X, border, [rounded, cast(low, X), cast(native(self.scale_), X)]
+        near = bool((abs(low) <= HALF_UNIT[X.itemsize] * scale).all())
+        return X, border, [rounded, None if near else cast(low, X), cast(scale, X)]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -308,3 +317,9 @@ def _counted(X: Any, weights: np.ndarray) -> tuple[Any, np.ndarray | None]:
     if not counted.all():
         X, weights = select(X.tocsr() if sp.issparse(X) else X, counted), weights[counted]
     return X, None if (weights == 1).all() else weights
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _sums_up(X: np.ndarray) -> bool:
+    """Whether the numbers have a finite sum, and therefore are finite."""
+    return math.isfinite(X.sum())

@@ -79,6 +79,8 @@ class Readings:
         return found if isinstance(found, int) else keeping(border)(found)
 
     def _native(self) -> Seen:
+        if isinstance(self._seen.moments.shift, (np.ndarray, torch.Tensor)):
+            return self._seen
         return self._seen.converted(native)
 
     def __sklearn_is_fitted__(self) -> bool:
