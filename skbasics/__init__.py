@@ -28,7 +28,9 @@ _PACKAGES = {
         "TorchOptimizer",
         "minimize",
     ],
+    "pipeline": ["StreamPipeline"],
     "plots": ["TrajectoryDisplay"],
+    "stats": ["OnlineMeanVar"],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}
 
