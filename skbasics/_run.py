@@ -99,7 +99,8 @@ class Run:
     verbose : bool or int
         Whether to show a bar.
     observer : object or None
-        Its ``begin_epoch()`` and ``end_epoch(run)`` are called; the latter may stop the run.
+        Its ``begin_iteration()`` and ``end_iteration(run)`` are called each epoch; the latter may
+        stop the run.
     history : dict of list of float
         What was recorded of each epoch.
     n_iter : int
@@ -259,7 +260,7 @@ class Run:
 
     def _begin_epoch(self) -> None:
         if self.observer is not None:
-            self.observer.begin_epoch()
+            self.observer.begin_iteration()
         self._rate = self.state.current_rates()[0]
 
     def _end_epoch(self, loss: float) -> bool:
@@ -269,7 +270,7 @@ class Run:
         self._record(loss)
         self._bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
         self._bar.update()
-        asked_to_stop = self.observer is not None and self.observer.end_epoch(self)
+        asked_to_stop = self.observer is not None and self.observer.end_iteration(self)
         if self._stuck() and not self._flat():
             self._warn_stuck()
         return self._stalls() or self._at_rest() or asked_to_stop
