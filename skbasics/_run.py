@@ -55,7 +55,8 @@ class Run:
     verbose : bool or int
         Whether to show a bar.
     observer : object or None
-        Its ``begin_epoch()`` and ``end_epoch(run)`` are called; the latter may stop the run.
+        Its ``begin_iteration()`` and ``end_iteration(run)`` are called each epoch; the latter may
+        stop the run.
     history : dict of list of float
         What was recorded of each epoch.
     n_iter : int
@@ -215,7 +216,7 @@ class Run:
 
     def _begin_epoch(self) -> None:
         if self.observer is not None:
-            self.observer.begin_epoch()
+            self.observer.begin_iteration()
         self._rate = self.state.current_rates()[0]
 
     def _end_epoch(self, loss: float) -> bool:
@@ -225,7 +226,7 @@ class Run:
         self._record(loss)
         self._bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
         self._bar.update()
-        asked_to_stop = self.observer is not None and self.observer.end_epoch(self)
+        asked_to_stop = self.observer is not None and self.observer.end_iteration(self)
         stalls, at_rest = self._stalls(), self._at_rest()
         if self._ends_by_gradient and (stalls or at_rest) and not self._flat():
             self._warn_steep()

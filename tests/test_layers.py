@@ -21,7 +21,7 @@ LEVELS = [
     ["_callbacks", "_fitted", "_held_out"],
     ["_base"],
     ["_classification", "_regression"],
-    ["neural_network", "pipeline", "stats"],
+    ["neural_network", "decomposition", "pipeline", "stats"],
     ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

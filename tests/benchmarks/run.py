@@ -29,11 +29,13 @@ CASES = (
 class Contender:
     """A worker process that fits when told to."""
 
-    def __init__(self, name: str, n_threads: int, mnist: str | None) -> None:
+    def __init__(
+        self, name: str, n_threads: int, mnist: str | None = None, worker: str = "worker.py"
+    ) -> None:
         threads = {key: str(n_threads) for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), name, mnist or ""],
+            [sys.executable, str(HERE / worker), name, mnist or ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
