@@ -28,6 +28,7 @@ _PACKAGES = {
         "TorchOptimizer",
         "minimize",
     ],
+    "decomposition": ["CorrespondenceAnalysis"],
     "plots": ["TrajectoryDisplay"],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}

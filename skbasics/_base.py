@@ -1,6 +1,5 @@
 """What every estimator that trains a network shares: training, continuation, prediction."""
 
-import functools
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
+from skbasics._atomic import atomic
 from skbasics._callbacks import FitTasks
 from skbasics._data import (
     Checked,
@@ -48,19 +48,7 @@ def training_method(method: Callable) -> Callable:
 
     If the method fails or is interrupted, the estimator is as it was before.
     """
-    inner = with_callbacks(fit_context(prefer_skip_nested_validation=True)(method))
-
-    @functools.wraps(method)
-    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = vars(self).copy()
-        try:
-            return inner(self, *args, **kwargs)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    return guarded
+    return atomic(with_callbacks(fit_context(prefer_skip_nested_validation=True)(method)))
 
 
 def _follows_streams(estimator: Any) -> bool:
