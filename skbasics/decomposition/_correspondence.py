@@ -129,7 +129,7 @@ class CorrespondenceAnalysis(
     >>> analysis.eigenvalues_.round(4)
     array([0.0748, 0.01  ])
     >>> analysis.transform([[0, 0, 0, 1]]).round(3)  # a group of heavy smokers alone
-    array([[1.073, 0.738]])
+    array([[-1.074,  1.976]])
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
