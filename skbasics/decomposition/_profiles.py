@@ -27,7 +27,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 from skbasics._arrays import as_tensor
-from skbasics._moments import Moments, batch_moments, merge
+from skbasics._moments import Moments, merge
 
 Matrix = Any  # Tensor, or scipy.sparse.csr_array
 EPSILON = np.finfo(np.float64).eps
@@ -274,14 +274,22 @@ def _stack(a: Matrix, b: Matrix) -> Matrix:
 
 def _moments(profiles: Matrix, masses: Tensor) -> Moments:
     """Return the moments of profiles, of which there is one at least."""
-    if not sp.issparse(profiles):
-        centroid = masses @ profiles / masses.sum()
-        return batch_moments(profiles, masses, shift=centroid, matrix=True)
-    factor = _scale_rows(profiles, masses.sqrt())
     total = float(masses.sum())
-    c = profiles.T @ masses.cpu().numpy() / total
-    scatter = (factor.T @ factor).toarray() - total * np.outer(c, c)
-    return Moments(total, *map(as_tensor, (c, np.zeros_like(c), scatter)))
+    if sp.issparse(profiles):
+        factor = _scale_rows(profiles, masses.sqrt())
+        c = profiles.T @ masses.cpu().numpy() / total
+        scatter = as_tensor((factor.T @ factor).toarray() - total * np.outer(c, c))
+        centroid = as_tensor(c)
+    else:
+        centroid = masses @ profiles / total
+        residuals = (profiles - centroid).mul_(masses.sqrt()[:, None])
+        scatter = _squared(residuals)
+    return Moments(total, centroid, torch.zeros_like(centroid), scatter)
+
+
+def _squared(A: Tensor) -> Tensor:
+    """Return ``A^T A``; on the CPU by NumPy, which computes one half of it alone."""
+    return as_tensor(A.numpy().T @ A.numpy()) if A.device.type == "cpu" else A.T @ A
 
 
 def _join_moments(a: Moments | None, b: Moments | None) -> Moments | None:
@@ -300,7 +308,7 @@ def _from_rows(factor: Tensor) -> tuple:
     S = (factor - roots[:, None] * centroid) * (inverse_root(centroid) / total.sqrt())
 
     def solve(n_components: int) -> tuple[Tensor, Tensor]:
-        values, U = _leading(S @ S.T, n_components)
+        values, U = _leading(_squared(S.T), n_components)
         return values, torch.linalg.qr(S.T @ U)[0]
 
     return total, centroid, S.square().sum(0), solve
@@ -360,9 +368,9 @@ def _leading(gram: Tensor | LinearOperator, n_components: int) -> tuple[Tensor, 
 def _oriented(V: Tensor, trivial: Tensor) -> Tensor:
     """Return directions freed of the trivial one, the largest entry of each positive.
 
-    Of entries that are as large but for rounding, the first decides.
+    Of entries that are as large but for rounding, the first decides. An empty column has none.
     """
-    V = V - trivial[:, None] * (trivial @ V)
+    V = (V - trivial[:, None] * (trivial @ V)) * (trivial > 0)[:, None]
     sizes = V.abs()
     first = (sizes >= (1 - 1e-6) * sizes.amax(0)).to(torch.int8).argmax(0)
     return V * V.gather(0, first[None]).sign()

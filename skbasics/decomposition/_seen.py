@@ -171,7 +171,7 @@ class SeenTables:
         return deepcopy(self).merge(other)
 
     def __radd__(self, other: Any) -> Self:
-        if other != 0:  # where sum() starts
+        if not (isinstance(other, int) and other == 0):  # where sum() starts
             return NotImplemented
         return deepcopy(self)
 
