@@ -29,7 +29,7 @@ _PACKAGES = {
         "minimize",
     ],
     "decomposition": ["CorrespondenceAnalysis"],
-    "plots": ["TrajectoryDisplay"],
+    "plots": ["CorrespondenceDisplay", "TrajectoryDisplay"],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}
 

@@ -61,7 +61,8 @@ class Profiles:
             for given in (weights, column_weights)
         )
         if sp.issparse(X):
-            X = sp.csr_array(X).astype(np.float64)
+            X = sp.csr_array(X).astype(np.float64)  # a copy: the caller's is left as it is
+            X.sum_duplicates()
             X = X if scale is None else X @ sp.diags_array(scale.cpu().numpy())
             totals = as_tensor(X.sum(axis=1), device=device)
         else:
@@ -253,7 +254,8 @@ def inverse_root(c: Tensor) -> Tensor:
 
 def _scale_rows(rows: Matrix, scale: Tensor) -> Matrix:
     if sp.issparse(rows):
-        return sp.csr_array(sp.diags_array(scale.cpu().numpy()) @ rows)
+        data = rows.data * np.repeat(scale.cpu().numpy(), np.diff(rows.indptr))
+        return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
     return rows * scale[:, None]
 
 
