@@ -8,7 +8,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _PACKAGES = {
-    "decomposition": ["FastICA"],
+    "decomposition": ["CorrespondenceAnalysis", "FastICA"],
     "neural_network": ["MLPClassifier", "MLPRegressor"],
     "network": ["AbsoluteError", "Huber", "Poisson", "Quantile", "SquaredError"],
     "optim": [
@@ -30,7 +30,7 @@ _PACKAGES = {
         "minimize",
     ],
     "pipeline": ["StreamPipeline"],
-    "plots": ["TrajectoryDisplay"],
+    "plots": ["CorrespondenceDisplay", "TrajectoryDisplay"],
     "stats": ["OnlineMeanVar"],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}

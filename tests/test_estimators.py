@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import skbasics
 from skbasics import (
+    CorrespondenceAnalysis,
     FastICA,
     MLPClassifier,
     MLPRegressor,
@@ -33,6 +34,8 @@ TRANSFORMERS = [
     OnlineMeanVar(),
     OnlineMeanVar(with_covariance=True),
     FastICA(),
+    CorrespondenceAnalysis(),
+    CorrespondenceAnalysis(1, scaling="standard"),
 ]
 ESTIMATORS = NETWORKS + TRANSFORMERS
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")

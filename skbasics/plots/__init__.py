@@ -1,5 +1,6 @@
 """Pictures, as scikit-learn's Display objects; matplotlib is imported when one is drawn."""
 
+from skbasics.plots._correspondence import CorrespondenceDisplay
 from skbasics.plots._trajectory import TrajectoryDisplay
 
-__all__ = ["TrajectoryDisplay"]
+__all__ = ["CorrespondenceDisplay", "TrajectoryDisplay"]
