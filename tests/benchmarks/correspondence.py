@@ -96,7 +96,8 @@ def sparse_fit(n_rows: int, n_columns: int, density: float) -> str:
     table = table[table.sum(axis=1) > 0]
     start = time.perf_counter()
     CorrespondenceAnalysis().fit(table)
-    return f"{table.shape[0]} x {table.shape[1]}, {table.nnz} counts: {time.perf_counter() - start:.2f} s"
+    seconds = time.perf_counter() - start
+    return f"{table.shape[0]} x {table.shape[1]}, {table.nnz} counts: {seconds:.2f} s"
 
 
 def main() -> None:
