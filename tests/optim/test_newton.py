@@ -266,9 +266,7 @@ def test_rounding_of_large_curvatures_is_no_saddle(size):
 
 def test_kinks_that_stop_it_are_named():
     mlp = MLPRegressor((), loss="absolute_error", optimizer="newton", alpha=0, tol=1e-9)
-    with pytest.warns(
-        ConvergenceWarning, match="Newton found no step that lowers the loss"
-    ):
+    with pytest.warns(ConvergenceWarning, match="Newton found no step that lowers the loss"):
         mlp.set_params(random_state=0, max_iter=1000, n_iter_no_change=1000).fit(X, y * 1.0)
 
 
