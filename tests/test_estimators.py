@@ -14,9 +14,9 @@ from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import skbasics
-from skbasics import MLPClassifier, MLPRegressor
+from skbasics import PCA, MLPClassifier, MLPRegressor
 
-ESTIMATORS = [
+NETWORKS = [
     MLPClassifier(),
     MLPRegressor(),
     MLPClassifier((10,), optimizer="lbfgs", alpha=1.0),
@@ -24,6 +24,12 @@ ESTIMATORS = [
     MLPClassifier((3,), "tanh", optimizer="newton"),
     MLPRegressor((3,), "tanh", optimizer="newton"),
 ]
+TRANSFORMERS = [
+    PCA(),
+    PCA(svd_solver="covariance_eigh", whiten=True),
+    PCA(1, svd_solver="randomized", power_iteration_normalizer="QR"),
+]
+ESTIMATORS = [*NETWORKS, *TRANSFORMERS]
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")
 
 
@@ -57,7 +63,7 @@ def test_no_tag_switches_checks_off():
         assert not any(off)
         assert tags.input_tags.two_d_array
         assert tags.array_api_support
-        assert tags.input_tags.sparse
+        assert tags.input_tags.sparse or getattr(estimator, "svd_solver", "") == "randomized"
 
 
 UNYIELDED = [
@@ -74,6 +80,25 @@ def test_common_checks_that_are_not_yielded(estimator, check):
     check(name(estimator), clone(estimator))
 
 
+UNYIELDED_OF_TRANSFORMERS = [
+    checks.check_set_output_transform,
+    checks.check_set_output_transform_pandas,
+    checks.check_set_output_transform_polars,
+    checks.check_global_output_transform_pandas,
+    checks.check_global_set_output_transform_polars,
+    checks.check_get_feature_names_out_error,
+    checks.check_transformer_get_feature_names_out,
+    checks.check_transformer_get_feature_names_out_pandas,
+]
+
+
+@pytest.mark.parametrize("check", UNYIELDED_OF_TRANSFORMERS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("estimator", TRANSFORMERS, ids=name)
+@pytest.mark.filterwarnings("default")
+def test_checks_of_transformers_that_are_not_yielded(estimator, check):
+    check(name(estimator), clone(estimator))
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=name)
 @pytest.mark.parametrize("namespace", ["torch", "array_api_strict"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -87,7 +112,7 @@ def test_array_api_values_are_those_of_numpy(estimator, namespace, dtype):
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=name)
+@pytest.mark.parametrize("estimator", NETWORKS, ids=name)
 def test_cuda_tensors_and_numpy_on_cuda(estimator):
     checks.check_array_api_input(name(estimator), estimator, "torch", "cuda", "float32")
     X, y = load_iris(return_X_y=True)
@@ -99,7 +124,7 @@ def test_cuda_tensors_and_numpy_on_cuda(estimator):
     np.testing.assert_array_equal(loaded.predict(X), moved.predict(X))
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=name)
+@pytest.mark.parametrize("estimator", NETWORKS, ids=name)
 def test_tensors_stay_tensors_everywhere(estimator):
     X, y = (torch.from_numpy(part) for part in load_iris(return_X_y=True))
     with config_context(array_api_dispatch=True):

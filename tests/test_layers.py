@@ -12,7 +12,8 @@ import skbasics
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn"],
-    ["_values", "_arrays", "_derivatives"],
+    ["_values", "_arrays", "_derivatives", "_atomic"],
+    ["_moments"],
     ["network", "_training"],
     ["_data"],
     ["optim"],
@@ -20,7 +21,7 @@ LEVELS = [
     ["_callbacks", "_fitted", "_held_out"],
     ["_base"],
     ["_classification", "_regression"],
-    ["neural_network"],
+    ["neural_network", "decomposition"],
     ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
