@@ -8,9 +8,10 @@ For rows :math:`x_i` with weights :math:`w_i` the moments are
 
 of which `scatter` holds the diagonal or all. Three things keep the digits. A *shift* near the
 data is taken off first (the first row seen), so that the offset of the data never enters a
-square: the mean is held as ``shift + mean``, a sum not carried out. Inside a batch the mean is
-found first and the squares are taken about it, less what its rounding leaves (the corrected
-two-pass algorithm). Batches are joined by Chan, Golub and LeVeque's formula (`merge`). No sum of
+square: the mean is held as ``shift + mean``, a sum not carried out. Inside a batch the squares
+are taken about a first estimate of the mean, less what that is off; where it is off by more than
+a standard deviation they are taken again about the mean itself (the corrected two-pass
+algorithm). Batches are joined by Chan, Golub and LeVeque's formula (`merge`). No sum of
 the raw rows is formed, so nothing grows with their number: up to 1e304 the mean does not overflow.
 
 The arrays are NumPy's or torch's, in float64; the functions use what the two have in common and
@@ -23,16 +24,16 @@ and recommendations", The American Statistician 37(3), 1983. E. Schubert, M. Ger
 stable parallel computation of (co-)variance", SSDBM 2018.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 Array = Any  # np.ndarray or torch.Tensor
-BLOCK = 2**16  # numbers a block: half a megabyte in float64, which stays in the cache
+BLOCK = 2**18  # numbers a block: two megabytes in float64, which stay in the cache
 MATRIX_BLOCK = 2**20  # a matrix product wants longer blocks
 DEVICE_BLOCK = 2**24  # and a GPU the longest
 ROUNDING = 16 * np.finfo(np.float64).eps
@@ -76,7 +77,7 @@ class Moments:
         """
         if self.squares is None:
             return self.weight
-        return self.weight**2 / _positive(self.squares)
+        return self.weight**2 / positive(self.squares)
 
 
 def first_values(X: Array) -> Array:
@@ -121,13 +122,36 @@ def batch_moments(
     -------
     moments : Moments
     """
-    shift = first_values(X) if shift is None else shift
+    nothing = no_moments(first_values(X) if shift is None else shift, matrix=matrix)
+    return add_rows(nothing, X, weights, missing=missing, squares=squares)
+
+
+def no_moments(shift: Array, *, matrix: bool = False) -> Moments:
+    """Return the moments of no rows at all, of weight 0, about a shift in float64."""
+    zeros = shift * 0.0
+    return Moments(0.0, shift, zeros, zeros[:, None] * zeros if matrix else zeros)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what has no number is inf or nan in the result
+def add_rows(
+    total: Moments,
+    X: Array,
+    weights: Array | None = None,
+    *,
+    missing: bool = False,
+    squares: Array | None = None,
+) -> Moments:
+    """Return `total` merged with the moments of a batch; the parameters of `batch_moments`."""
+    matrix = total.scatter.ndim == 2
     if len(X) == 1 and weights is None and squares is None and not missing:
-        mean = (X - shift)[0]
-        scatter = mean[:, None] * 0.0 * mean if matrix else mean * 0.0
-        return Moments(1.0, shift, mean, scatter)
-    parts = _blocks(X, weights, squares, BLOCK if not matrix else MATRIX_BLOCK)
-    return reduce(merge, (_block(*part, shift, matrix, missing) for part in parts))
+        mean = (X - total.shift)[0]
+        scatter = mean * 0.0
+        row = Moments(1.0, total.shift, mean, scatter[:, None] * scatter if matrix else scatter)
+        return merge(total, row)
+    for part in _blocks(X, weights, squares, MATRIX_BLOCK if matrix else BLOCK):
+        about = partial(_about, rows=part, matrix=matrix, missing=missing)
+        total = merge(total, well_centred(about, total))
+    return total
 
 
 def _blocks(
@@ -146,16 +170,37 @@ def _blocks(
         )
 
 
-def _block(
-    X: Array,
-    weights: Array | None,
-    squares: Array | None,
-    shift: Array,
+def well_centred(about: Callable[[Array | None], Moments], so_far: Moments) -> Moments:
+    """Return the moments of rows about a centre less than a deviation from their mean.
+
+    About a centre c, ``sum (x - c)^2 - W (mean - c)^2`` loses as many digits as the second term
+    has more than what is left. Zero is the cheapest centre, then the mean so far, and the mean of
+    the rows themselves the safest. `about` takes a centre (None is zero).
+    """
+    centre, scatter = so_far.location, diagonal(so_far.scatter)
+    if bool((centre * centre * positive(so_far.weight) <= scatter).all()):
+        centre = None
+    rows = about(centre)
+    lost = rows.mean * rows.mean * rows.weight
+    if bool((lost > diagonal(rows.scatter) + scatter).any()):
+        return about(rows.location)
+    return rows
+
+
+def _about(
+    centre: Array | None,
+    rows: tuple[Array, Array | None, Array | None],
     matrix: bool,
     missing: bool,
 ) -> Moments:
-    """Corrected two-pass moments: the squares about a rounded mean, less what it missed."""
-    D = X - shift
+    """Return moments by the squares about a centre (None is zero), less what that is off."""
+    X, weights, squares = rows
+    if centre is not None and X.itemsize == 8:
+        D = X - centre
+    else:
+        D = _float64(X)
+        if centre is not None:
+            D -= centre
     counts = _ones(D) if weights is None else weights
     total = float(counts.sum())
     spread = None if squares is None else float(squares.sum())
@@ -165,17 +210,14 @@ def _block(
         present = _float64(~absent)
         total = counts @ present
         spread = None if squares is None else squares @ present
-    mean = (counts @ D) / _positive(total)
-    D -= mean
-    if missing:
-        D[absent] = 0.0
-    rest = counts @ D
+    sums = counts @ D
+    mean = sums / positive(total)
+    shift = mean * 0.0 if centre is None else centre
     if matrix:
         weighted = D if weights is None else D * weights[:, None]
-        scatter = weighted.T @ D - (rest / _positive(total))[:, None] * rest
-    else:
-        scatter = counts @ (D * D) - rest * rest / _positive(total)
-    return Moments(total, shift, mean + rest / _positive(total), scatter, spread)
+        return Moments(total, shift, mean, weighted.T @ D - mean[:, None] * sums, spread)
+    D *= D
+    return Moments(total, shift, mean, counts @ D - mean * sums, spread)
 
 
 def merge(a: Moments, b: Moments) -> Moments:
@@ -191,7 +233,7 @@ def merge(a: Moments, b: Moments) -> Moments:
     other, enters :math:`\delta`.
     """
     weight = a.weight + b.weight
-    share = b.weight / _positive(weight)
+    share = b.weight / positive(weight)
     delta = _difference(a, b)
     scatter = a.scatter + b.scatter
     scatter += _products(delta, a.weight * share, scatter)
@@ -225,10 +267,10 @@ def subtract(a: Moments, b: Moments) -> Moments:
             "were never added. Subtract only what was merged before."
         )
     weight = _rounded(a.weight - b.weight, a.weight)
-    share = b.weight / _positive(weight)
+    share = b.weight / positive(weight)
     delta = _difference(a, b) * (weight > 0)
     scatter = a.scatter - b.scatter - _products(delta, a.weight * share, a.scatter)
-    if bool((_diagonal(scatter) < -1e-9 * _diagonal(a.scatter)).any()):
+    if bool((diagonal(scatter) < -1e-9 * diagonal(a.scatter)).any()):
         raise ValueError(
             "cannot subtract: the sum of squares would be negative, so these rows were never "
             "added. Subtract only what was merged before."
@@ -275,8 +317,8 @@ def _joined(a: Moments, b: Moments, sign: float) -> float | Array | None:
     return first + sign * second
 
 
-def _positive(weight: float | Array) -> float | Array:
-    """Return a divisor: 1 where there is no weight, and nothing to divide."""
+def positive(weight: float | Array) -> float | Array:
+    """Return a weight to divide by: 1 where there is none, and nothing to divide."""
     if isinstance(weight, float):
         return weight or 1.0
     return weight + (weight == 0)
@@ -287,7 +329,8 @@ def _rounded(rest: float | Array, whole: float | Array) -> float | Array:
     return rest * (rest > ROUNDING * whole)
 
 
-def _diagonal(scatter: Array) -> Array:
+def diagonal(scatter: Array) -> Array:
+    """Return the sums of squares of a scatter, whichever it is."""
     return scatter if scatter.ndim == 1 else scatter.diagonal()
 
 

@@ -17,7 +17,7 @@ def fixed_signs(V: Tensor, tolerance: float) -> Tensor:
     sizes = V.abs()
     candidates = sizes >= sizes.amax(1, keepdim=True) * (1 - tolerance)
     first = candidates.to(torch.int8).argmax(1, keepdim=True)
-    return torch.where(V.gather(1, first) < 0, -V, V)
+    return torch.where(V.gather(1, first) < 0, -V, V) + 0.0  # which leaves no -0.0
 
 
 def completed(V: Tensor, n_rows: int) -> Tensor:
@@ -32,9 +32,11 @@ def completed(V: Tensor, n_rows: int) -> Tensor:
     far = 1 - V.square().sum(0)
     for i in range(len(V), n_rows):
         axis = int((far >= far.max() * (1 - AXIS_TOLERANCE)).to(torch.int8).argmax())
-        row = -(basis[:i].mT @ basis[:i, axis])
-        row[axis] += 1
-        row -= basis[:i].mT @ (basis[:i] @ row)  # once more: the first left rounding
+        row = V.new_zeros(V.shape[1])
+        row[axis] = 1
+        if 1 - far[axis] > torch.finfo(V.dtype).eps:  # else it is orthogonal to all
+            for _ in range(2):  # the first subtraction leaves rounding
+                row -= basis[:i].mT @ (basis[:i] @ row)
         basis[i] = row / torch.linalg.vector_norm(row)
         far -= basis[i].square()
     return basis

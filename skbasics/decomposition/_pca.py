@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import Border, compute_device
@@ -22,7 +23,7 @@ from skbasics._sklearn import (
 from skbasics.decomposition._probabilistic import ProbabilisticComponents
 from skbasics.decomposition._projection import Projection
 from skbasics.decomposition._scatter import Collected
-from skbasics.decomposition._solvers import check_n_components, choose_solver
+from skbasics.decomposition._solvers import TRUNCATED, check_n_components, choose_solver
 from skbasics.decomposition._spectral import (
     SpectralAttributes,
     check_rows,
@@ -32,12 +33,19 @@ from skbasics.decomposition._spectral import (
 )
 
 
+def _follows_streams(estimator: Any) -> bool:
+    if estimator.svd_solver in TRUNCATED:
+        raise AttributeError(
+            f"partial_fit needs all of the spectrum, of which svd_solver={estimator.svd_solver!r} "
+            "finds the leading part. Take 'auto', 'covariance_eigh' or 'full' for a stream."
+        )
+    return True
+
+
 class PCA(
     SpectralAttributes,
     Projection,
     ProbabilisticComponents,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
     BaseEstimator,
 ):
     r"""Principal components: the orthogonal directions in which data vary most.
@@ -69,7 +77,7 @@ class PCA(
         rows are many; "arpack" and "randomized" find the leading components alone. "auto" takes
         "arpack" for sparse X, "covariance_eigh" for up to 1000 features and ten times as many
         rows, "full" up to 500 rows and features, else "randomized" for fewer than 80 % of the
-        components, and "full". Of no consequence to `partial_fit`.
+        components, and "full" for more. A stream needs one of the first three, whichever.
     tol : float, default=0.0
         Tolerance of "arpack".
     iterated_power : int or "auto", default="auto"
@@ -224,8 +232,7 @@ class PCA(
         solver = choose_solver(
             self.svd_solver, self.n_components, n_samples, n_features, sp.issparse(data.X)
         )
-        n_rows = data.X.shape[0] if solver == "arpack" else whole(n_samples)
-        n_components = check_n_components(self.n_components, solver, n_rows, n_features)
+        n_components = check_n_components(self.n_components, solver, whole(n_samples), n_features)
         self._fit_svd_solver = solver
         found, collected = self._solve(data, n_components)
         if collected is not None:
@@ -234,23 +241,7 @@ class PCA(
         self._set_spectral(found, n_components, data.border)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Find the components of X, and return its rows in their terms.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-        y : Ignored
-        sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts.
-
-        Returns
-        -------
-        X_new : array of shape (n_samples, n_components_)
-        """
-        return self.fit(X, y, sample_weight).transform(X)
-
+    @available_if(_follows_streams)
     @atomic
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:

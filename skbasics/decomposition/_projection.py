@@ -4,6 +4,7 @@ from typing import Any
 
 import scipy.sparse as sp
 import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -23,7 +24,7 @@ def project(X: Any, mean: Tensor, V: Tensor) -> Tensor:
     return torch.cat([(block - mean) @ V.mT for block in blocks])
 
 
-class Projection:
+class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """`transform` and `inverse_transform` of an estimator with components and a mean."""
 
     def transform(self, X: Any) -> Any:
@@ -86,7 +87,7 @@ class Projection:
         rows = as_tensor(X, device=device)
         V, mean = self._as(rows, self.components_, device), self._as(rows, self.mean_, device)
         if self.whiten:
-            V = V * self._scale(V, least=0.0)[:, None]
+            V = V * self._scale(V)[:, None]
         return border.as_caller(rows.to(V.dtype) @ V + mean)
 
     def _as(self, rows: Any, fitted: Any, device: torch.device) -> Tensor:
@@ -96,10 +97,10 @@ class Projection:
             torch.promote_types(array.dtype, getattr(torch, str(rows.dtype).rpartition(".")[2]))
         )
 
-    def _scale(self, V: Tensor, least: float | None = None) -> Tensor:
-        """Return the standard deviations, at least the rounding of one."""
+    def _scale(self, V: Tensor) -> Tensor:
+        """Return the standard deviations; 1 where there is none to divide by."""
         scale = as_tensor(self.explained_variance_, device=V.device).to(V.dtype).sqrt()
-        return scale.clamp(min=torch.finfo(scale.dtype).eps if least is None else least)
+        return torch.where(scale > 0, scale, 1.0)
 
     @property
     def _n_features_out(self) -> int:

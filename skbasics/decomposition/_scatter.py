@@ -6,6 +6,7 @@ rows, whose scatter is formed without densifying them; and the rows themselves, 
 are fewer of them than features are smaller than the scatter and say more.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,7 @@ SCATTER_LIMIT = 10_000
 FEW_ROWS = 256
 """Rows that are always worth collecting before a product is formed."""
 
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 2048
 """Rows of a float32 product: its sums are short enough to keep seven digits."""
 
 FLOAT32_FROM = 2**27
@@ -54,20 +55,23 @@ def _float32_moments(X: np.ndarray, shift: np.ndarray | None) -> Moments:
             + \sum_b n_b (m_b - \mu)(m_b - \mu)^T.
     """
     near = X[:: 1 + len(X) // FEW_ROWS].mean(0) if shift is None else shift.astype(X.dtype)
-    scatter = np.zeros((X.shape[1], X.shape[1]))
-    sizes, means = [], []
-    for start in range(0, len(X), BLOCK_ROWS):
-        D = X[start : start + BLOCK_ROWS] - near
+    scatter, sizes, means = 0.0, [], []
+    for block in np.array_split(X, math.ceil(len(X) / BLOCK_ROWS)):
+        D = block - near
         mean = D.mean(0)
         D -= mean
-        scatter += D.T @ D  # NumPy sees the symmetry and forms half of it
+        products = D.T @ D  # NumPy sees the symmetry and forms half of it
+        scatter = np.add(scatter, products, dtype=np.float64, out=scatter if sizes else None)
         sizes.append(float(len(D)))
         means.append(mean.astype(np.float64))
+    near = near.astype(np.float64)
     if not 1e-25 < np.trace(scatter) < 1e35:  # the squares leave the range of float32
-        return batch_moments(X, shift=shift, matrix=True)
+        return batch_moments(X, shift=near, matrix=True)
+    if len(sizes) == 1:
+        return Moments(sizes[0], near, means[0], scatter)
     between = batch_moments(np.stack(means), np.asarray(sizes), matrix=True)
     scatter += between.scatter
-    return Moments(between.weight, near.astype(np.float64), between.location, scatter)
+    return Moments(between.weight, near, between.location, scatter)
 
 
 @dataclass(frozen=True)
