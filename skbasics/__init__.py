@@ -8,7 +8,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _PACKAGES = {
-    "decomposition": ["CorrespondenceAnalysis", "FastICA"],
+    "decomposition": ["PCA", "CorrespondenceAnalysis", "FastICA"],
     "neural_network": ["MLPClassifier", "MLPRegressor"],
     "network": ["AbsoluteError", "Huber", "Poisson", "Quantile", "SquaredError"],
     "optim": [

@@ -5,6 +5,7 @@ rename costs one line.
 """
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.decomposition._pca import _infer_dimension as infer_dimension
 from sklearn.utils._array_api import (
     check_same_namespace,
     get_namespace_and_device,
@@ -15,6 +16,7 @@ from sklearn.utils._param_validation import (
     Hidden,
     Interval,
     Options,
+    RealNotInt,
     StrOptions,
     validate_parameter_constraints,
 )
@@ -38,12 +40,14 @@ __all__ = [
     "Hidden",
     "Interval",
     "Options",
+    "RealNotInt",
     "StrOptions",
     "check_matplotlib_support",
     "check_same_namespace",
     "check_sample_weight",
     "fit_context",
     "get_namespace_and_device",
+    "infer_dimension",
     "move_to",
     "validate_data",
     "validate_parameter_constraints",

@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import skbasics
 from skbasics import (
+    PCA,
     CorrespondenceAnalysis,
     FastICA,
     MLPClassifier,
@@ -36,6 +37,9 @@ TRANSFORMERS = [
     FastICA(),
     CorrespondenceAnalysis(),
     CorrespondenceAnalysis(1, scaling="standard"),
+    PCA(),
+    PCA(svd_solver="covariance_eigh", whiten=True),
+    PCA(1, svd_solver="randomized", power_iteration_normalizer="QR"),
 ]
 ESTIMATORS = NETWORKS + TRANSFORMERS
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")

@@ -1,6 +1,7 @@
-"""Linear maps of tables to a few components."""
+"""Linear maps of data to a few components."""
 
 from skbasics.decomposition._correspondence import CorrespondenceAnalysis
 from skbasics.decomposition._fastica import FastICA
+from skbasics.decomposition._pca import PCA
 
-__all__ = ["CorrespondenceAnalysis", "FastICA"]
+__all__ = ["PCA", "CorrespondenceAnalysis", "FastICA"]
