@@ -86,7 +86,7 @@ def first_values(X: Array) -> Array:
     if bool((row == row).all()):
         return row
     first = (1 * (X == X)).argmax(0)
-    row = _float64(X[first, _namespace(X).arange(X.shape[1])])
+    row = _float64(X[first, (0 * first + 1).cumsum(0) - 1])
     row[row != row] = 0.0
     return row
 
@@ -275,8 +275,8 @@ def subtract(a: Moments, b: Moments) -> Moments:
             "cannot subtract: the sum of squares would be negative, so these rows were never "
             "added. Subtract only what was merged before."
         )
-    if scatter.ndim == 1:
-        scatter = _rounded(scatter, a.scatter) * (weight > 0)
+    kept = (diagonal(scatter) > ROUNDING * diagonal(a.scatter)) * (weight > 0)
+    scatter = scatter * (kept[:, None] * kept if scatter.ndim == 2 else kept)
     return Moments(weight, a.shift, a.mean - delta * share, scatter, _joined(a, b, -1.0))
 
 

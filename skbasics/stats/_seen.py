@@ -164,7 +164,7 @@ class Seen:
             If a divisor would not be positive.
         """
         weight, n = self.moments.weight, self.moments.effective
-        least = np.asarray(float(n) if isinstance(n, float) else _seen_of(n).min())
+        least = n if isinstance(n, float) else float(_seen_of(n).min())
         if least <= ddof and ddof:
             raise TooFewSamplesError(
                 f"ddof={ddof} needs a weight (number of samples) above it, and the sum of "
