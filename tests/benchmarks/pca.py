@@ -84,7 +84,7 @@ def seconds(path: str, rounds: dict[str, int]) -> dict[str, list[float]]:
 
 def errors(X: np.ndarray) -> None:
     """Print how far eigenvalues are from those of the rows in float64."""
-    from sklearn.decomposition import PCA as Peer
+    from sklearn.decomposition import PCA as Peer  # noqa: N811
 
     from skbasics import PCA
 
