@@ -24,15 +24,16 @@ and recommendations", The American Statistician 37(3), 1983. E. Schubert, M. Ger
 stable parallel computation of (co-)variance", SSDBM 2018.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 Array = Any  # np.ndarray or torch.Tensor
-BLOCK = 2**16  # numbers a block: half a megabyte in float64, which stays in the cache
+BLOCK = 2**18  # numbers a block: two megabytes in float64, which stay in the cache
 MATRIX_BLOCK = 2**20  # a matrix product wants longer blocks
 DEVICE_BLOCK = 2**24  # and a GPU the longest
 ROUNDING = 16 * np.finfo(np.float64).eps
@@ -76,7 +77,7 @@ class Moments:
         """
         if self.squares is None:
             return self.weight
-        return self.weight**2 / _positive(self.squares)
+        return self.weight**2 / positive(self.squares)
 
 
 def first_values(X: Array) -> Array:
@@ -85,7 +86,7 @@ def first_values(X: Array) -> Array:
     if bool((row == row).all()):
         return row
     first = (1 * (X == X)).argmax(0)
-    row = _float64(X[first, _namespace(X).arange(X.shape[1])])
+    row = _float64(X[first, (0 * first + 1).cumsum(0) - 1])
     row[row != row] = 0.0
     return row
 
@@ -121,15 +122,35 @@ def batch_moments(
     -------
     moments : Moments
     """
-    shift = first_values(X) if shift is None else shift
-    if len(X) == 1 and weights is None and squares is None and not missing:
-        mean = (X - shift)[0]
-        scatter = mean[:, None] * 0.0 * mean if matrix else mean * 0.0
-        return Moments(1.0, shift, mean, scatter)
+    nothing = no_moments(first_values(X) if shift is None else shift, matrix=matrix)
+    return add_rows(nothing, X, weights, missing=missing, squares=squares)
+
+
+def no_moments(shift: Array, *, matrix: bool = False) -> Moments:
+    """Return the moments of no rows at all, of weight 0, about a shift in float64."""
     zeros = shift * 0.0
-    total = Moments(0.0, shift, zeros, zeros[:, None] * zeros if matrix else zeros)
+    return Moments(0.0, shift, zeros, zeros[:, None] * zeros if matrix else zeros)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what has no number is inf or nan in the result
+def add_rows(
+    total: Moments,
+    X: Array,
+    weights: Array | None = None,
+    *,
+    missing: bool = False,
+    squares: Array | None = None,
+) -> Moments:
+    """Return `total` merged with the moments of a batch; the parameters of `batch_moments`."""
+    matrix = total.scatter.ndim == 2
+    if len(X) == 1 and weights is None and squares is None and not missing:
+        mean = (X - total.shift)[0]
+        scatter = mean * 0.0
+        row = Moments(1.0, total.shift, mean, scatter[:, None] * scatter if matrix else scatter)
+        return merge(total, row)
     for part in _blocks(X, weights, squares, MATRIX_BLOCK if matrix else BLOCK):
-        total = merge(total, _block(*part, total, missing))
+        about = partial(_about, rows=part, matrix=matrix, missing=missing)
+        total = merge(total, well_centred(about, total))
     return total
 
 
@@ -149,27 +170,37 @@ def _blocks(
         )
 
 
-def _block(
-    X: Array, weights: Array | None, squares: Array | None, so_far: Moments, missing: bool
-) -> Moments:
-    """Return the moments of a block, about the mean so far or, where that is far, its own."""
-    block = _about(X, weights, squares, so_far.location, so_far.scatter.ndim == 2, missing)
-    lost = block.mean * block.mean * block.weight  # of the squares, by cancellation
-    if bool((lost > _diagonal(block.scatter) + _diagonal(so_far.scatter)).any()):
-        return _about(X, weights, squares, block.location, block.scatter.ndim == 2, missing)
-    return block
+def well_centred(about: Callable[[Array | None], Moments], so_far: Moments) -> Moments:
+    """Return the moments of rows about a centre less than a deviation from their mean.
+
+    About a centre c, ``sum (x - c)^2 - W (mean - c)^2`` loses as many digits as the second term
+    has more than what is left. Zero is the cheapest centre, then the mean so far, and the mean of
+    the rows themselves the safest. `about` takes a centre (None is zero).
+    """
+    centre, scatter = so_far.location, diagonal(so_far.scatter)
+    if bool((centre * centre * positive(so_far.weight) <= scatter).all()):
+        centre = None
+    rows = about(centre)
+    lost = rows.mean * rows.mean * rows.weight
+    if bool((lost > diagonal(rows.scatter) + scatter).any()):
+        return about(rows.location)
+    return rows
 
 
 def _about(
-    X: Array,
-    weights: Array | None,
-    squares: Array | None,
-    centre: Array,
+    centre: Array | None,
+    rows: tuple[Array, Array | None, Array | None],
     matrix: bool,
     missing: bool,
 ) -> Moments:
-    """Return moments by the squares about a centre, less what that is off the mean."""
-    D = X - centre
+    """Return moments by the squares about a centre (None is zero), less what that is off."""
+    X, weights, squares = rows
+    if centre is not None and X.itemsize == 8:
+        D = X - centre
+    else:
+        D = _float64(X)
+        if centre is not None:
+            D -= centre
     counts = _ones(D) if weights is None else weights
     total = float(counts.sum())
     spread = None if squares is None else float(squares.sum())
@@ -180,12 +211,13 @@ def _about(
         total = counts @ present
         spread = None if squares is None else squares @ present
     sums = counts @ D
-    mean = sums / _positive(total)
+    mean = sums / positive(total)
+    shift = mean * 0.0 if centre is None else centre
     if matrix:
         weighted = D if weights is None else D * weights[:, None]
-        return Moments(total, centre, mean, weighted.T @ D - mean[:, None] * sums, spread)
+        return Moments(total, shift, mean, weighted.T @ D - mean[:, None] * sums, spread)
     D *= D
-    return Moments(total, centre, mean, counts @ D - mean * sums, spread)
+    return Moments(total, shift, mean, counts @ D - mean * sums, spread)
 
 
 def merge(a: Moments, b: Moments) -> Moments:
@@ -201,7 +233,7 @@ def merge(a: Moments, b: Moments) -> Moments:
     other, enters :math:`\delta`.
     """
     weight = a.weight + b.weight
-    share = b.weight / _positive(weight)
+    share = b.weight / positive(weight)
     delta = _difference(a, b)
     scatter = a.scatter + b.scatter
     scatter += _products(delta, a.weight * share, scatter)
@@ -235,16 +267,16 @@ def subtract(a: Moments, b: Moments) -> Moments:
             "were never added. Subtract only what was merged before."
         )
     weight = _rounded(a.weight - b.weight, a.weight)
-    share = b.weight / _positive(weight)
+    share = b.weight / positive(weight)
     delta = _difference(a, b) * (weight > 0)
     scatter = a.scatter - b.scatter - _products(delta, a.weight * share, a.scatter)
-    if bool((_diagonal(scatter) < -1e-9 * _diagonal(a.scatter)).any()):
+    if bool((diagonal(scatter) < -1e-9 * diagonal(a.scatter)).any()):
         raise ValueError(
             "cannot subtract: the sum of squares would be negative, so these rows were never "
             "added. Subtract only what was merged before."
         )
-    if scatter.ndim == 1:
-        scatter = _rounded(scatter, a.scatter) * (weight > 0)
+    kept = (diagonal(scatter) > ROUNDING * diagonal(a.scatter)) * (weight > 0)
+    scatter = scatter * (kept[:, None] * kept if scatter.ndim == 2 else kept)
     return Moments(weight, a.shift, a.mean - delta * share, scatter, _joined(a, b, -1.0))
 
 
@@ -285,8 +317,8 @@ def _joined(a: Moments, b: Moments, sign: float) -> float | Array | None:
     return first + sign * second
 
 
-def _positive(weight: float | Array) -> float | Array:
-    """Return a divisor: 1 where there is no weight, and nothing to divide."""
+def positive(weight: float | Array) -> float | Array:
+    """Return a weight to divide by: 1 where there is none, and nothing to divide."""
     if isinstance(weight, float):
         return weight or 1.0
     return weight + (weight == 0)
@@ -297,7 +329,8 @@ def _rounded(rest: float | Array, whole: float | Array) -> float | Array:
     return rest * (rest > ROUNDING * whole)
 
 
-def _diagonal(scatter: Array) -> Array:
+def diagonal(scatter: Array) -> Array:
+    """Return the sums of squares of a scatter, whichever it is."""
     return scatter if scatter.ndim == 1 else scatter.diagonal()
 
 
