@@ -32,7 +32,7 @@ from skbasics._moments import Moments, merge
 Matrix = Any  # Tensor, or scipy.sparse.csr_array
 EPSILON = np.finfo(np.float64).eps
 NO_INERTIA = 1e3 * EPSILON**2  # what rounding leaves of a centred table without inertia
-FULL_SIZE = 1500  # up to here all eigenvectors cost no more than a few
+FULL_SIZE = 300  # up to here all eigenvectors cost no more than a few
 
 
 @dataclass(frozen=True)
