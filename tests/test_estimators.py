@@ -26,7 +26,7 @@ NETWORKS = [
 ]
 TRANSFORMERS = [
     OnlineMeanVar(),
-    OnlineMeanVar(with_covariance=True),
+    OnlineMeanVar(ddof=1, with_covariance=True),
 ]
 ESTIMATORS = NETWORKS + TRANSFORMERS
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")
