@@ -167,8 +167,8 @@ class Seen:
         least = n if isinstance(n, float) else float(_seen_of(n).min())
         if least <= ddof and ddof:
             raise TooFewSamplesError(
-                f"ddof={ddof} needs a weight (number of samples) above it, and the sum of "
-                f"weights is {least:g}. Give more samples, or set ddof=0."
+                f"ddof={ddof} leaves nothing to divide by with n_samples={least:g} (the sum of "
+                "weights, which must be above ddof). Give more samples, or set ddof=0."
             )
         with np.errstate(invalid="ignore", divide="ignore"):  # features without a value
             divisor = weight - ddof * (weight / n) if ddof else weight

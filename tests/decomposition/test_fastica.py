@@ -59,7 +59,9 @@ def matched(found, sources):
 # The same numbers as scikit-learn.
 
 
-@pytest.mark.parametrize("fun", ["logcosh", "exp", "cube", own_cube], ids=lambda fun: getattr(fun, "__name__", fun))
+@pytest.mark.parametrize(
+    "fun", ["logcosh", "exp", "cube", own_cube], ids=lambda fun: getattr(fun, "__name__", fun)
+)
 @pytest.mark.parametrize("whiten", ["unit-variance", "arbitrary-variance", False])
 @pytest.mark.parametrize("algorithm", ["parallel", "deflation"])
 def test_numbers_are_those_of_scikit_learn(algorithm, whiten, fun):
@@ -333,7 +335,9 @@ def test_ordered_components():
 
 
 @pytest.mark.parametrize("algorithm", ["parallel", "deflation"])
-@pytest.mark.parametrize("fun", ["logcosh", "exp", "cube", own_cube], ids=lambda fun: getattr(fun, "__name__", fun))
+@pytest.mark.parametrize(
+    "fun", ["logcosh", "exp", "cube", own_cube], ids=lambda fun: getattr(fun, "__name__", fun)
+)
 def test_restarts_are_single_fits_of_which_the_best_is_kept(algorithm, fun):
     rng = np.random.default_rng(1)
     X = rng.laplace(size=(150, 5)) @ rng.normal(size=(5, 5))
@@ -449,7 +453,9 @@ def test_a_refit_without_whitening_leaves_nothing_of_the_first():
 
 
 @pytest.mark.parametrize("algorithm", ["parallel", "deflation"])
-@pytest.mark.parametrize("fun", ["logcosh", own_cube], ids=lambda fun: getattr(fun, "__name__", fun))
+@pytest.mark.parametrize(
+    "fun", ["logcosh", own_cube], ids=lambda fun: getattr(fun, "__name__", fun)
+)
 def test_tensors_stay_tensors(algorithm, fun):
     X = mixture()[1]
     seen = []
