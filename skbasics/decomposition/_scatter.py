@@ -45,6 +45,7 @@ def scatter_moments(X: Array, weights: Array | None = None, shift: Array | None 
     return batch_moments(X, weights, shift=shift, matrix=True)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is summed in float64
 def _float32_moments(X: np.ndarray, shift: np.ndarray | None) -> Moments:
     r"""Return moments by float32 products of centred blocks, added up in float64.
 

@@ -100,7 +100,7 @@ class SpectralAttributes:
         if name in SPECTRAL and "_collected" in vars(self):
             self._settle()
             return vars(self)[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return object.__getattribute__(self, name)  # raises, in the words of who knows why
 
     def _settle(self) -> None:
         """Compute the attributes of a stream.

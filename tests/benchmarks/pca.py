@@ -84,7 +84,7 @@ def seconds(path: str, rounds: dict[str, int]) -> dict[str, list[float]]:
 
 def errors(X: np.ndarray) -> None:
     """Print how far eigenvalues are from those of the rows in float64."""
-    from sklearn.decomposition import PCA as Peer  # noqa: N811
+    from sklearn import decomposition as peer
 
     from skbasics import PCA
 
@@ -98,7 +98,7 @@ def errors(X: np.ndarray) -> None:
         D = rows - rows.mean(0, dtype=np.float64)
         D -= D.mean(0)
         truth = np.linalg.eigvalsh(D.T @ D)[::-1][:100] / (len(D) - 1)
-        found = (kind().fit(rows).explained_variance_[:100] for kind in (PCA, Peer))
+        found = (kind().fit(rows).explained_variance_[:100] for kind in (PCA, peer.PCA))
         each = [np.max(np.abs(values - truth) / truth) for values in found]
         print(f"| {name} | {each[0]:.1e} | {each[1]:.1e} |", flush=True)
 
