@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 Array = Any  # np.ndarray or torch.Tensor
-BLOCK = 2**18  # numbers a block: two megabytes in float64, which stay in the cache
+BLOCK = 2**17  # numbers a block: one megabyte in float64, which stays in the cache
 MATRIX_BLOCK = 2**20  # a matrix product wants longer blocks
 DEVICE_BLOCK = 2**24  # and a GPU the longest
 ROUNDING = 16 * np.finfo(np.float64).eps

@@ -6,7 +6,6 @@ rows, whose scatter is formed without densifying them; and the rows themselves, 
 are fewer of them than features are smaller than the scatter and say more.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +24,7 @@ SCATTER_LIMIT = 10_000
 FEW_ROWS = 256
 """Rows that are always worth collecting before a product is formed."""
 
-BLOCK_ROWS = 2048
+BLOCK_ROWS = 4096
 """Rows of a float32 product: its sums are short enough to keep seven digits."""
 
 FLOAT32_FROM = 2**27
@@ -54,25 +53,30 @@ def _float32_moments(X: np.ndarray, shift: np.ndarray | None) -> Moments:
     .. math::
         S = \sum_b \sum_{i \in b} (x_i - m_b)(x_i - m_b)^T
             + \sum_b n_b (m_b - \mu)(m_b - \mu)^T.
+
+    A value near all rows goes first, whose subtraction is exact; after that of the mean, which
+    has finer digits, equal entries round differently in each block, and errors cancel.
     """
-    near = X[:: 1 + len(X) // FEW_ROWS].mean(0) if shift is None else shift.astype(X.dtype)
-    scatter, sizes, means = 0.0, [], []
-    for block in np.array_split(X, math.ceil(len(X) / BLOCK_ROWS)):
-        D = block - near
+    n, p = X.shape
+    near = X[:: 1 + n // FEW_ROWS].mean(0)
+    scatter, sizes, means = np.zeros((p, p)), [], []
+    buffer, products = np.empty((min(n, BLOCK_ROWS), p), X.dtype), np.empty((p, p), X.dtype)
+    for start in range(0, n, BLOCK_ROWS):
+        block = X[start : start + BLOCK_ROWS]
+        D = np.subtract(block, near, out=buffer[: len(block)])
         mean = D.mean(0)
         D -= mean
-        products = D.T @ D  # NumPy sees the symmetry and forms half of it
-        scatter = np.add(scatter, products, dtype=np.float64, out=scatter if sizes else None)
+        scatter += np.matmul(D.T, D, out=products)  # NumPy sees the symmetry and forms half of it
         sizes.append(float(len(D)))
-        means.append(mean.astype(np.float64))
-    near = near.astype(np.float64)
-    if not 1e-25 < np.trace(scatter) < 1e35:  # the squares leave the range of float32
-        return batch_moments(X, shift=near, matrix=True)
-    if len(sizes) == 1:
-        return Moments(sizes[0], near, means[0], scatter)
-    between = batch_moments(np.stack(means), np.asarray(sizes), matrix=True)
-    scatter += between.scatter
-    return Moments(between.weight, near, between.location, scatter)
+        means.append(mean)
+    if not 1e-25 < scatter.trace() < 1e35:  # the squares leave the range of float32
+        return batch_moments(X, shift=shift, matrix=True)
+    means, weights = np.asarray(means, np.float64), np.asarray(sizes)
+    mean = weights @ means / n
+    if len(sizes) > 1:
+        means -= mean
+        scatter += (means.T * weights) @ means
+    return Moments(float(n), near.astype(np.float64), mean, scatter)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sklearn import config_context
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from skbasics._arrays import as_tensor
+from skbasics._arrays import as_numpy, as_tensor
 from skbasics._moments import Moments, merge
 from skbasics._sklearn import infer_dimension
 from skbasics.decomposition._directions import SIGN_TOLERANCE, completed, fixed_signs
@@ -64,8 +64,9 @@ class Spectrum:
         squares = self.squares.new_zeros(n_components)
         found = min(n_components, len(self.squares))
         squares[:found] = self.squares[:found]
-        V = completed(self.V[:n_components], n_components)
-        return squares, fixed_signs(V, SIGN_TOLERANCE[dtype])
+        V = completed(as_numpy(self.V[:n_components]), n_components)
+        tolerance = SIGN_TOLERANCE[str(dtype).rpartition(".")[2]]
+        return squares, as_tensor(fixed_signs(V, tolerance), device=squares.device)
 
     def left_out(self, n_components: int) -> float:
         """Return the sum of the squares that come after the leading ones."""
