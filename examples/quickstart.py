@@ -7,7 +7,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skbasics import MLPClassifier
+from skbasics import MLPClassifier, OnlineMeanVar, StreamPipeline
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
@@ -33,12 +33,13 @@ print(f"Accuracy on {len(y_test)} digits held out: {search.score(X_test, y_test)
 print("Confusion matrix (rows: true digit, columns: predicted):")
 print(confusion_matrix(y_test, search.predict(X_test)))
 
-# A stream: the same rows, 50 at a time, each seen once; optimizer and all go on.
-scaler = StandardScaler().fit(X_train)
-stream = MLPClassifier(random_state=0, batch_size=10)
+# A stream: the same rows, 50 at a time, each seen once. Scaler and network learn as it goes by.
+stream = StreamPipeline(
+    [("scale", OnlineMeanVar()), ("mlp", MLPClassifier(random_state=0, batch_size=10))]
+)
 print("\nAccuracy while a stream of digits goes by:")
 for part, rows in enumerate(np.array_split(np.arange(len(y_train)), 27), start=1):
-    stream.partial_fit(scaler.transform(X_train[rows]), y_train[rows], classes=np.arange(10))
+    stream.partial_fit(X_train[rows], y_train[rows], classes=np.arange(10))
     if part % 9 == 0:
-        score = stream.score(scaler.transform(X_test), y_test)
-        print(f"  after {stream.t_:4d} digits: {score:.3f}")
+        seen = stream["scale"].n_samples_seen_
+        print(f"  after {seen:4d} digits: {stream.score(X_test, y_test):.3f}")

@@ -8,6 +8,7 @@ from functools import reduce
 
 import numpy as np
 import pandas as pd
+import prince
 import pytest
 import scipy.sparse as sp
 import skops.io
@@ -109,6 +110,29 @@ def test_the_smoking_table_of_greenacre():
 
 
 # What is computed otherwise.
+
+
+def test_a_large_table_is_as_prince_has_it():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.poisson(rng.gamma(0.7, 3.0, (300, 60)))).add_prefix("column ")
+    theirs = prince.CA(n_components=5, engine="scipy").fit(table)
+    ours = CorrespondenceAnalysis(5).fit(table)
+    pairs = [
+        (ours.eigenvalues_, theirs.eigenvalues_),
+        (ours.total_inertia_, theirs.total_inertia_),
+        (100 * ours.explained_inertia_ratio_, theirs.percentage_of_variance_),
+        (ours.row_masses_, theirs.row_masses_),
+        (ours.column_masses_, theirs.col_masses_),
+        (np.abs(ours.row_coordinates_), np.abs(theirs.row_coordinates(table))),
+        (np.abs(ours.column_coordinates_), np.abs(theirs.column_coordinates(table))),
+        (ours.row_contributions_, theirs.row_contributions_),
+        (ours.column_contributions_, theirs.column_contributions_),
+        (ours.row_cosine_similarities_, theirs.row_cosine_similarities(table)),
+        (ours.column_cosine_similarities_, theirs.column_cosine_similarities(table)),
+    ]
+    for found, expected in pairs:
+        np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-8, atol=1e-10)
+
 
 
 @pytest.mark.parametrize("form", FORMS)
