@@ -15,17 +15,12 @@ from torch import Tensor
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
 from skbasics._atomic import atomic
 from skbasics._callbacks import FitTasks
-from skbasics._data import (
-    Checked,
-    as_rows,
-    as_weights,
-    check_data,
-    floating_dtype,
-)
-from skbasics._fitted import FittedNetwork, Structure
+from skbasics._data import Checked, Sample, as_sample, check_data, floating_dtype
+from skbasics._fitted import FittedNetwork, Structure, prediction_architecture
 from skbasics._held_out import HoldOut
 from skbasics._options import EngineParameters
-from skbasics._run import HISTORY, Run, own_copy
+from skbasics._replica import HISTORY, Replica, own_copy
+from skbasics._run import Run
 from skbasics._sklearn import (
     CallbackSupportMixin,
     Hidden,
@@ -36,8 +31,8 @@ from skbasics._sklearn import (
     with_callbacks,
 )
 from skbasics._stopping import Stopping
-from skbasics._training import Batches, Rows
-from skbasics.network import ACTIVATIONS, Loss, Network, glorot_uniform
+from skbasics._training import Rows
+from skbasics.network import ACTIVATIONS, Loss, glorot_uniform
 from skbasics.optim import OPTIMIZERS, Optimizer, Stepwise, resolve_optimizer
 
 LEARNED = ("_theta", "_statistics", "_training", "_history", "_structure", "_multilabel")
@@ -150,39 +145,64 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             self._forget()
         past = own_copy(getattr(self, "_training", {}), stream)
         data = self._check(X, y, sample_weight, reset=first)
+        replica = self._replica(
+            data, past, first=first, held_out=held_out, stream=stream, classes=classes
+        )
+        if getattr(self, "_skl_callbacks", None) and not stream:
+            replica.observer = FitTasks(
+                self,
+                (X, y, sample_weight),
+                self.max_iter,
+                lambda parameters: self._learned([p.clone() for p in parameters], data.border),
+            )
+        Run([replica], verbose=self.verbose).train()
+        self._keep(replica, data.border)
+        if replica.observer is not None:
+            replica.observer.end()
+        return self
+
+    def _replica(
+        self,
+        data: Checked,
+        past: dict[str, Any],
+        *,
+        first: bool = True,
+        held_out: tuple[Any, Any, Any] = (None, None, None),
+        stream: bool = False,
+        classes: Any = None,
+        shared: Sample | None = None,
+    ) -> Replica:
+        """Return this fit before its first epoch.
+
+        Where several fits share their rows, `shared` has those, and which of them are this
+        one's; ``data.X`` are all of them, ``data.y`` and ``data.weights`` its own.
+        """
         target = self._encode(data.y, learn=first, classes=classes, complete=not stream)
         if "random_state" not in past:
             past["random_state"] = own_random_state(self.random_state)
-        network = self._start_network(data, past, first)
-        rows = as_rows(data.X, target, network.theta.device, network.theta.dtype)
+        theta, statistics = self._start(data, past, first)
         loss = self._loss()
-        loss.check_target(rows.y)
+        sample = as_sample(data, target, theta, shared)
+        loss.check_target(sample.target)
         self.out_activation_ = loss.out_activation
-        train, validation = self._hold_out(data, rows, held_out, past, stream)
-        run = Run(
+        train, validation = self._hold_out(data, sample, held_out, past, stream)
+        sample.trains_on(train, self._fit_weights(data, train))
+        return Replica(
             type(self).__name__,
-            network,
+            self._structure,
+            theta,
+            statistics,
             loss,
             self._optimizer(),
             self.alpha,
-            self._batches(rows, train, self._fit_weights(data, train), past, stream),
+            sample,
+            self._batch_size(sample.n_train, stream),
+            self.shuffle,
+            past["random_state"],
             self._stopping(stream),
             validation,
             past,
-            verbose=self.verbose,
         )
-        if getattr(self, "_skl_callbacks", None) and not stream:
-            self._train_with_callbacks(run, (X, y, sample_weight), data.border)
-        else:
-            self._keep(run.train(), data.border)
-        return self
-
-    def _train_with_callbacks(self, run: Run, data: tuple[Any, Any, Any], border: Border) -> None:
-        run.observer = FitTasks(
-            self, data, self.max_iter, lambda now: self._learned(now.copied(), border)
-        )
-        self._keep(run.train(), border)
-        run.observer.end()
 
     def _forget(self) -> None:
         """Drop what an earlier fit learned."""
@@ -198,8 +218,8 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         optimizer.validate()
         return optimizer
 
-    def _start_network(self, data: Checked, past: dict[str, Any], first: bool) -> Network:
-        """Return the network to train: a new one, or a copy of what was learned before."""
+    def _start(self, data: Checked, past: dict[str, Any], first: bool) -> list[Tensor]:
+        """Return theta and statistics to start from: new ones, or a copy of what was learned."""
         structure = Structure(
             data.X.shape[1],
             self._hidden_layer_sizes(),
@@ -208,9 +228,8 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             bool(self.batch_norm),
             self._dropout(),
         )
-        architecture = structure.architecture(training=True)
-        device = compute_device(data.border, self.device)
         if first:
+            architecture = prediction_architecture(structure)
             factor = 2.0 if self.activation == "logistic" else 6.0
             theta = torch.from_numpy(glorot_uniform(architecture, past["random_state"], factor))
             statistics = architecture.initial(theta, 1)[1]
@@ -220,9 +239,8 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             theta, statistics = past.get("last", (self._theta, self._statistics))
             dtype = floating_dtype(self._theta)
         self._structure = structure
-        place = {"device": device, "dtype": dtype}
-        rows = [as_tensor(row, **place).clone().view(1, -1) for row in (theta, statistics)]
-        return Network(architecture, *rows)
+        place = {"device": compute_device(data.border, self.device), "dtype": dtype}
+        return [as_tensor(row, **place).clone().view(1, -1) for row in (theta, statistics)]
 
     def _hidden_layer_sizes(self) -> tuple[int, ...]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -252,28 +270,6 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
                     f"is now {value!r}. Set it back, or start afresh (warm_start=False and fit)."
                 )
 
-    def _batches(
-        self,
-        rows: Rows,
-        train: np.ndarray | None,
-        weights: np.ndarray | None,
-        past: dict[str, Any],
-        stream: bool,
-    ) -> Batches:
-        if weights is not None and not weights.all():
-            train = np.flatnonzero(weights) if train is None else train[weights[train] > 0]
-        n_rows = len(rows) if train is None else len(train)
-        return Batches(
-            rows,
-            None if train is None else [torch.from_numpy(train).to(rows.y.device)],
-            as_weights(weights, rows),
-            [self._batch_size(n_rows, stream)],
-            shuffle=self.shuffle,
-            random_states=[past["random_state"]],
-            min_batch_size=2 if self.batch_norm else 1,
-            orders=[past["order"]] if "order" in past and not stream else None,
-        )
-
     def _batch_size(self, n_rows: int, stream: bool) -> int:
         if self.batch_size == "auto":
             whole = resolve_optimizer(self.optimizer).full_batch
@@ -300,29 +296,31 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             stream,
         )
 
-    def _keep(self, run: Run, border: Border) -> None:
-        """Set the fitted attributes, all at once."""
-        vars(self).update(self._learned(run.kept(), border))
-        self._training = run.export(border.as_caller)
+    def _keep(self, replica: Replica, border: Border) -> None:
+        """Set the fitted attributes, all at once; raise what the fit has failed by."""
+        if replica.error is not None:
+            raise replica.error
+        vars(self).update(self._learned(replica.kept(), border))
+        self._training = replica.export(border.as_caller)
         if self.warm_start:
-            self._training["order"] = run.batches.orders[0]
+            self._training["order"] = replica.order
         history = getattr(self, "_history", {name: [] for name in HISTORY})
-        if not run.stopping.stream:  # a stream's history grows in place, call by call
+        if not replica.stopping.stream:  # a stream's history grows in place, call by call
             history = {name: list(values) for name, values in history.items()}
-        for name, values in run.history.items():
+        for name, values in replica.history.items():
             history[name].extend(values)
         self._history = history
         self.loss_curve_, self.loss_ = history["loss"], history["loss"][-1]
-        self.n_iter_ = run.n_iter
-        self.t_ = getattr(self, "t_", 0) + run.n_iter * run.n_rows
+        self.n_iter_ = replica.n_iter
+        self.t_ = getattr(self, "t_", 0) + replica.n_iter * replica.sample.n_train
         self.n_layers_ = len(self._structure.hidden_layer_sizes) + 2
-        scored = run.stopping.by_score
+        scored = replica.stopping.by_score
         self.validation_scores_ = history["validation_score"] if scored else None
-        self.best_validation_score_ = -run.patience.best if scored else None
-        self.best_loss_ = None if scored else run.patience.best
+        self.best_validation_score_ = -replica.patience.best if scored else None
+        self.best_loss_ = None if scored else replica.patience.best
         vars(self).pop("should_stop_", None)
-        if run.stopping.stream:
-            self.should_stop_ = run.stalled
+        if replica.stopping.stream:
+            self.should_stop_ = replica.stalled
 
     def _learned(self, parameters: tuple[Tensor, Tensor], border: Border) -> dict[str, Any]:
         """Return the attributes that prediction needs."""

@@ -1,6 +1,6 @@
 """From the user's X, y and weights to tensors on a device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,12 +60,21 @@ def check_data(
         y = column_or_1d(y, warn=True)
     if sample_weight is None:
         return Checked(X, y, None, border)
+    counted, weights = check_weights(sample_weight, X)
+    if counted is not None:
+        X, y = select(X, counted), y[counted]
+    return Checked(X, y, weights, border)
+
+
+def check_weights(sample_weight: Any, X: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return which rows count (None: all), and their weights (None: each is one)."""
     weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     weights = as_numpy(weights).astype(np.float64, copy=False)
     counted = weights > 0
-    if not counted.all():
-        X, y, weights = select(X, counted), y[counted], weights[counted]
-    return Checked(X, y, None if (weights == 1).all() else weights, border)
+    if counted.all():
+        return None, None if (weights == 1).all() else weights
+    weights = weights[counted]
+    return counted, None if (weights == 1).all() else weights
 
 
 def select(X: Any, rows: np.ndarray) -> Any:
@@ -76,10 +85,14 @@ def select(X: Any, rows: np.ndarray) -> Any:
 
 
 def as_rows(X: Any, target: np.ndarray, device: torch.device, dtype: torch.dtype) -> Rows:
-    """Return validated data as rows on the device; class numbers stay integers."""
+    """Return validated data as rows on the device."""
+    return Rows(as_features(X, device, dtype), as_target(target, device, dtype))
+
+
+def as_target(target: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return encoded targets as a tensor on the device; class numbers stay integers."""
     y = as_tensor(target, device=device)
-    y = y.to(dtype) if y.is_floating_point() else y
-    return Rows(as_features(X, device, dtype), y)
+    return y.to(dtype) if y.is_floating_point() else y
 
 
 def as_features(X: Any, device: torch.device, dtype: torch.dtype) -> Any:
@@ -107,3 +120,59 @@ def as_weights(weights: np.ndarray | None, rows: Rows) -> Tensor | None:
             "Divide them by their mean, or pass X as float64."
         )
     return tensor
+
+
+@dataclass
+class Sample:
+    """The rows of a fit, which may be some of those that several fits share.
+
+    Attributes
+    ----------
+    X : Tensor or sparse matrix
+        All shared rows.
+    target : Tensor of shape (n_rows, n_targets)
+        The encoded targets of this fit's rows.
+    index : ndarray of int or None
+        Their numbers in X; None means all.
+    train : ndarray of int or None
+        Those of them, by position, that are trained on; None means all.
+    weights : Tensor of shape (n_train,) or None
+        The weights of the latter; None counts every one once.
+    block : hashable
+        Fits of the same block share X, and the coding of its targets.
+    """
+
+    X: Any
+    target: Tensor
+    index: np.ndarray | None = None
+    train: np.ndarray | None = None
+    weights: Tensor | None = None
+    block: Any = None
+
+    def numbers(self, positions: np.ndarray | None) -> np.ndarray | None:
+        """Return the numbers in X of the rows at some positions; None means all."""
+        if self.index is None:
+            return positions
+        return self.index if positions is None else self.index[positions]
+
+    def trains_on(self, train: np.ndarray | None, weights: np.ndarray | None) -> None:
+        """Set the rows to train on, and by the weights of all; those of weight zero are not."""
+        if weights is not None and not weights.all():
+            train = np.flatnonzero(weights) if train is None else train[weights[train] > 0]
+        self.train = train
+        self.weights = as_weights(weights, Rows(self.X, self.target))
+        if self.weights is not None and train is not None:
+            self.weights = self.weights[torch.from_numpy(train).to(self.target.device)]
+
+    @property
+    def n_train(self) -> int:
+        """How many rows are trained on."""
+        return len(self.target) if self.train is None else len(self.train)
+
+
+def as_sample(data: Checked, target: np.ndarray, like: Tensor, shared: Sample | None) -> Sample:
+    """Return validated rows and encoded targets, on the device and in the dtype of `like`."""
+    if shared is None:
+        rows = as_rows(data.X, target, like.device, like.dtype)
+        return Sample(rows.X, rows.y)
+    return replace(shared, target=as_target(target, like.device, like.dtype))

@@ -1,7 +1,7 @@
 """A fitted network: prediction, its inner features, and its parameters to look at."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -27,16 +27,21 @@ class Structure(NamedTuple):
     batch_norm: bool
     dropout: tuple[float, ...]
 
-    def architecture(self, training: bool = False) -> Architecture:
-        """Return the layers of a stack of one, with dropout if they are to be trained."""
+    def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
+        """Return the layers, with the drop probabilities of the K replicas a hidden layer."""
         return feed_forward(
             self.n_features,
             self.hidden_layer_sizes,
             self.n_outputs,
             activation=self.activation,
             batch_norm=self.batch_norm,
-            dropout=[[probability] for probability in self.dropout] if training else (),
+            dropout=dropout,
         )
+
+
+def training_architecture(structures: Sequence[Structure]) -> Architecture:
+    """Return the layers of a stack whose replicas are equal in all but dropout."""
+    return structures[0].architecture([*zip(*(s.dropout for s in structures), strict=True)])
 
 
 @functools.lru_cache(maxsize=64)
@@ -128,7 +133,7 @@ class FittedNetwork:
         module : torch.nn.Sequential
         """
         check_is_fitted(self)
-        architecture = self._structure.architecture(training=True)
+        architecture = training_architecture([self._structure])
         rows = as_tensor(self._theta)[None], as_tensor(self._statistics)[None]
         return architecture.to_module(*rows)
 

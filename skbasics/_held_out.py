@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from skbasics._arrays import Border, as_numpy
-from skbasics._data import Checked, as_rows, as_weights, floating_dtype, select
+from skbasics._data import Checked, Sample, as_rows, as_weights, floating_dtype, select
 from skbasics._stopping import Validation
 from skbasics._training import Rows
 
@@ -20,7 +20,7 @@ class HoldOut:
     def _hold_out(
         self,
         data: Checked,
-        rows: Rows,
+        sample: Sample,
         held_out: tuple[Any, Any, Any],
         past: dict[str, Any],
         stream: bool,
@@ -35,16 +35,17 @@ class HoldOut:
         if X_val is not None:
             data = self._check(X_val, y_val, weights_val, reset=False)
             target = self._encode(data.y, learn=False)
-            rows = as_rows(data.X, target, rows.y.device, floating_dtype(rows.X))
+            rows = as_rows(data.X, target, sample.target.device, floating_dtype(sample.X))
             return None, self._validation(data, rows)
         if stream or not self.early_stopping:
             return None, None
-        train, test = self._split(rows, past)
+        train, test = self._split(sample.target, past)
         weights = None if data.weights is None else data.weights[test]
-        held = Checked(select(data.X, test), data.y[test], weights, data.border)
-        return train, self._validation(held, Rows(select(rows.X, test), rows.y[test]))
+        numbers = sample.numbers(test)
+        held = Checked(select(data.X, numbers), data.y[test], weights, data.border)
+        return train, self._validation(held, Rows(select(sample.X, numbers), sample.target[test]))
 
-    def _split(self, rows: Rows, past: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def _split(self, target: Tensor, past: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """Split row numbers, in every continuation of a fit as in its first call."""
         if "split_state" in past:
             random_state = np.random.RandomState()
@@ -53,14 +54,14 @@ class HoldOut:
             random_state = past["random_state"]
             past["split_state"] = random_state.get_state(legacy=True)
         train, test = train_test_split(
-            np.arange(len(rows)),
+            np.arange(len(target)),
             test_size=self.validation_fraction,
             random_state=random_state,
-            stratify=self._stratify(rows.y.cpu().numpy()),
+            stratify=self._stratify(target.cpu().numpy()),
         )
         if len(test) < 2:
             raise ValueError(
-                f"The validation set is too small: {len(test)} of {len(rows)} rows at "
+                f"The validation set is too small: {len(test)} of {len(target)} rows at "
                 f"validation_fraction={self.validation_fraction:g}, and two are needed. Raise "
                 "validation_fraction, or pass X_val and y_val to fit."
             )

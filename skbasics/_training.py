@@ -4,6 +4,7 @@ Nothing here knows an update rule or an estimator. `epochs` is a generator: each
 one pass over the data, and between two passes the caller records, validates, stops.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -104,8 +105,8 @@ class Batches:
         The data that all replicas share.
     subsets : list of K Tensors or None
         The row numbers each replica trains on, repeats allowed; None means every row.
-    weights : Tensor of shape (n_rows,) or None
-        Weights of the shared rows.
+    weights : list of K Tensors or None
+        The weight of each of those rows; None counts every row once.
     batch_sizes : list of K ints
     shuffle : bool
     random_states : list of K RandomState
@@ -122,7 +123,7 @@ class Batches:
         self,
         rows: Rows,
         subsets: list[Tensor] | None,
-        weights: Tensor | None,
+        weights: list[Tensor] | None,
         batch_sizes: Sequence[int],
         *,
         shuffle: bool,
@@ -140,93 +141,117 @@ class Batches:
             list(gen_batches(count, min(size, count), min_batch_size=min_batch_size))
             for count, size in zip(counts, batch_sizes, strict=True)
         ]
+        self._align()
+
+    def _align(self) -> None:
+        """Find the leading batches that are the same slice for every replica."""
         self.n_batches = [len(slices) for slices in self.slices]
-        self._aligned = all(slices == self.slices[0] for slices in self.slices)
-        self._runs = self._group(self.slices[0]) if self._aligned else []
-        self._whole = self._whole_batch() if self._aligned and self.n_batches[0] == 1 else None
+        first = self.slices[0]
+        self._n_aligned = min(_n_common(first, slices) for slices in self.slices)
+        self._runs = self._group(first[: self._n_aligned])
+        aligned = self._n_aligned == max(self.n_batches)
+        self._whole = self._whole_batch() if aligned and self._n_aligned == 1 else None
 
     def epoch(self, running: np.ndarray) -> Iterator[Batch]:
         """Yield the batches of one epoch; replicas that do not run have no rows in them."""
-        if not (self._aligned and running.all()):
-            yield from self._ragged_batches(running)
-        elif self._whole is not None:
+        if self._whole is not None and running.all():
             yield self._whole
-        else:
-            yield from self._aligned_batches(self._index())
+            return
+        index, weights = self._drawn()
+        n_aligned = 0
+        if running.all():
+            yield from self._aligned_batches(index, weights)
+            n_aligned = self._n_aligned
+        yield from self._ragged_batches(index, weights, running, n_aligned)
+
+    def some(self, replicas: Sequence[int]) -> "Batches":
+        """Return the batches of some replicas alone, which go on with their orders."""
+        part = copy.copy(self)
+        for name in ("subsets", "weights", "random_states", "orders", "slices"):
+            values = getattr(self, name)
+            setattr(part, name, None if values is None else [values[k] for k in replicas])
+        part._align()
+        return part
 
     def _whole_batch(self) -> Batch:
         """Return the only batch of every epoch, which is made once."""
-        n_replicas = len(self.orders)
+        weights = None if self.weights is None else torch.stack(self.weights)
         if self.subsets is not None:
-            index = torch.stack(self.subsets)
-            return self._weighted_rows(*self.rows.take(index), self._weights_of(index))
-        weights = None if self.weights is None else self.weights.expand(n_replicas, -1)
-        return self._weighted_rows(*self.rows.all(n_replicas), weights)
+            return self._batch(*self.rows.take(torch.stack(self.subsets)), weights)
+        return self._batch(*self.rows.all(len(self.orders)), weights)
 
-    def _index(self) -> Tensor:
-        """Draw the epoch's order: row numbers ``(K, longest)``, padded by row 0."""
+    def _drawn(self) -> tuple[Tensor, Tensor | None]:
+        """Draw the epoch's order: row numbers and weights ``(K, longest)``, padded by zeros."""
         for k, state in enumerate(self.random_states):
             # The order within a single batch changes rounding alone: nothing is drawn for it.
             if self.shuffle and self.n_batches[k] > 1:
                 self.orders[k] = self.orders[k][state.permutation(len(self.orders[k]))]
         device = self.rows.y.device
         orders = [torch.from_numpy(order).to(device) for order in self.orders]
-        if self.subsets is not None:
-            orders = [s[order] for s, order in zip(self.subsets, orders, strict=True)]
-        if len(orders) == 1:
-            return orders[0][None]
-        return torch.nn.utils.rnn.pad_sequence(orders, batch_first=True)
+        weights = None if self.weights is None else _padded(_each(self.weights, orders))
+        return _padded(orders if self.subsets is None else _each(self.subsets, orders)), weights
 
-    def _aligned_batches(self, index: Tensor) -> Iterator[Batch]:
+    def _aligned_batches(self, index: Tensor, weights: Tensor | None) -> Iterator[Batch]:
         """Fetch the rows of several small batches at once, and cut them into batches."""
         for run in self._runs:
             first, last = run[0].start, run[-1].stop
             X, y = self.rows.take(index[:, first:last])
-            weights = self._weights_of(index[:, first:last])
             for batch in run:
                 part = slice(batch.start - first, batch.stop - first)
-                weights_part = None if weights is None else weights[:, part]
-                yield self._weighted_rows(X[:, part], y[:, part], weights_part)
+                weights_part = None if weights is None else weights[:, batch]
+                yield self._batch(X[:, part], y[:, part], weights_part)
 
     def _group(self, slices: list[slice]) -> list[list[slice]]:
         """Group batches into runs whose rows fit into FETCH_BYTES."""
+        if not slices:
+            return []
         row = self.rows.n_bytes * len(self.orders)
         longest = max(1, FETCH_BYTES // (row * (slices[0].stop - slices[0].start)))
         return [slices[i : i + longest] for i in range(0, len(slices), longest)]
 
-    def _weights_of(self, index: Tensor) -> Tensor | None:
-        return None if self.weights is None else self.weights[index]
-
-    def _ragged_batches(self, running: np.ndarray) -> Iterator[Batch]:
-        index = self._index()
+    def _ragged_batches(
+        self, index: Tensor, weights: Tensor | None, running: np.ndarray, first: int
+    ) -> Iterator[Batch]:
+        """Yield the batches from the first one that is not the same slice for all replicas."""
         slices = [s if runs else [] for s, runs in zip(self.slices, running, strict=True)]
-        for step in range(max(len(s) for s in slices)):
-            yield self._ragged_batch(
-                index, [s[step] if step < len(s) else slice(0, 0) for s in slices]
-            )
+        for step in range(first, max(len(s) for s in slices)):
+            cuts = [s[step] if step < len(s) else slice(0, 0) for s in slices]
+            yield self._ragged_batch(index, weights, cuts)
 
-    def _ragged_batch(self, index: Tensor, slices: list[slice]) -> Batch:
-        sizes = [s.stop - s.start for s in slices]
-        index = torch.nn.utils.rnn.pad_sequence(
-            [row[s] for row, s in zip(index, slices, strict=True)], batch_first=True
-        )
-        present = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
-        X, y = self.rows.take(index)
-        weights = present.to(device=X.device, dtype=X.dtype)
-        if self.weights is not None:
-            weights *= self.weights[index]
+    def _ragged_batch(self, index: Tensor, weights: Tensor | None, cuts: list[slice]) -> Batch:
+        sizes = [s.stop - s.start for s in cuts]
+        X, y = self.rows.take(_padded(_each(index, cuts)))
+        if weights is None:
+            weights = torch.ones(index.shape, dtype=X.dtype, device=X.device)
         active = [k for k, size in enumerate(sizes) if size]
-        batch = self._weighted_rows(X, y, weights, sizes)
+        batch = self._batch(X, y, _padded(_each(weights, cuts)), sizes)
         batch.active = None if len(active) == len(sizes) else active
         return batch
 
-    def _weighted_rows(
+    def _batch(
         self, X: Tensor, y: Tensor, weights: Tensor | None, sizes: list[int] | None = None
     ) -> Batch:
         if weights is None:
             return Batch(X, y, None, float(X.shape[1]))
         totals = weights.sum(1, keepdim=True)
         return Batch(X, y, weights[..., None], totals.masked_fill(totals == 0, 1), sizes)
+
+
+def _n_common(a: list[slice], b: list[slice]) -> int:
+    """Return how many leading slices are the same."""
+    differ = (i for i, (one, other) in enumerate(zip(a, b, strict=False)) if one != other)
+    return next(differ, min(len(a), len(b)))
+
+
+def _each(values: Sequence[Tensor] | Tensor, parts: Sequence[Any]) -> list[Tensor]:
+    return [value[part] for value, part in zip(values, parts, strict=True)]
+
+
+def _padded(rows: Sequence[Tensor]) -> Tensor:
+    """Return K vectors as a matrix, padded by zeros where they are shorter."""
+    if len(rows) == 1:
+        return rows[0][None]
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
 
 
 def epochs(

@@ -65,9 +65,9 @@ def test_a_last_batch_of_one_joins_the_one_before_it():
 
 def test_sparse_rows_are_dense_a_batch_at_a_time():
     weights = torch.linspace(0.5, 2, 150, dtype=torch.float64)
-    sparse = make_batches(rows=make_rows(sparse=True), weights=weights)
+    sparse = make_batches(rows=make_rows(sparse=True), weights=[weights])
     running = np.ones(1, bool)
-    dense = make_batches(weights=weights).epoch(running)
+    dense = make_batches(weights=[weights]).epoch(running)
     for one, other in zip(sparse.epoch(running), dense, strict=True):
         assert torch.equal(one.X, other.X)
         assert torch.equal(one.y, other.y)
@@ -119,7 +119,7 @@ def train(members, weights=None, stop_after=(50,) * 5, batch_norm=False):
     batches = Batches(
         make_rows(),
         [member.subset for member in members],
-        weights,
+        None if weights is None else [weights[m.subset] for m in members],
         [member.size for member in members],
         shuffle=True,
         random_states=states,

@@ -22,6 +22,7 @@ from skbasics.optim._schedules import (
     OneCycle,
     Schedule,
 )
+from skbasics.optim._state import OptimizerState
 from skbasics.optim._torch import TorchOptimizer
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Newton",
     "OneCycle",
     "Optimizer",
+    "OptimizerState",
     "RMSprop",
     "Schedule",
     "Stepwise",

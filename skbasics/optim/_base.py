@@ -142,10 +142,13 @@ class FirstOrder(Rule):
 
     def _step_some(self, objective: Any, batch: Any, state: State, active: Sequence[int]) -> Tensor:
         take = list(active)
+        others = [k for k in range(state.n_replicas) if k not in set(take)]
+        last = objective.theta_gradient[others]  # a copy: of these the step says nothing
         part, theta = state.rows(take), objective.theta[take]
         self.look_ahead(theta, part)
         objective.theta[take] = theta
         losses = objective.gradient(batch)
+        objective.theta_gradient[others] = last
         self._advance(theta, objective.theta_gradient[take], part)
         objective.theta[take] = theta
         state.put(take, part)

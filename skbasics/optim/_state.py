@@ -141,7 +141,7 @@ class State(OptimizerState):
     def rows(self, active: Sequence[int]) -> "State":
         """Return the state of some replicas alone; its buffers are copies."""
         take = list(active)
-        return State(
+        part = State(
             {name: v[take] if isinstance(v, Tensor) else v for name, v in self.numbers.items()},
             {name: buffer[take] for name, buffer in self.buffers.items()},
             self.steps[take],
@@ -150,12 +150,19 @@ class State(OptimizerState):
             [self.n_steps[k] for k in take],
             self.n_decayed,
         )
+        if self.gradient_norm is not None:
+            part.gradient_norm = self.gradient_norm[take]
+        return part
 
     def put(self, active: Sequence[int], part: "State") -> None:
         """Write the state of some replicas back."""
         for name, buffer in self.buffers.items():
             buffer[list(active)] = part.buffers[name]
         self.steps[list(active)] = part.steps
+        if part.gradient_norm is not None:
+            if self.gradient_norm is None:
+                self.gradient_norm = part.gradient_norm.new_zeros(self.n_replicas, 1)
+            self.gradient_norm[list(active)] = part.gradient_norm
 
     def export(self) -> dict[str, Any]:
         return {"buffers": dict(self.buffers), "steps": self.steps, "n_cuts": self.n_cuts}

@@ -1,0 +1,257 @@
+"""Many fits side by side: those of networks of one shape are trained as one stack."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import clone
+
+from skbasics._arrays import Border, compute_device
+from skbasics._base import NetworkEstimator
+from skbasics._data import Checked, Sample, as_features, check_weights, floating_dtype
+from skbasics._replica import Replica
+from skbasics._run import Run
+from skbasics._sklearn import safe_indexing
+from skbasics.optim import FirstOrder, Optimizer, resolve_optimizer
+
+STACK_BYTES = 2**26
+"""What a stack may take for parameters, gradients, moments and the batch in hand: 64 MiB."""
+
+_NAMES = ("n_features_in_", "feature_names_in_")
+
+
+@dataclass
+class Job:
+    """A fit to be made: ``estimator.fit(X[rows], y[rows], **fit_params)``.
+
+    Attributes
+    ----------
+    estimator : estimator
+        A clone of its own for each job; it is fitted in place.
+    X, y : array-like
+        Jobs on the same data share the objects themselves.
+    rows : ndarray of int or None
+        Row numbers, repeats allowed; None means all rows.
+    fit_params : dict
+        Keywords for `fit`, already cut to `rows`.
+    """
+
+    estimator: Any
+    X: Any
+    y: Any
+    rows: np.ndarray | None = None
+    fit_params: dict[str, Any] = field(default_factory=dict)
+
+
+def stackable(estimator: Any) -> bool:
+    """Whether fits of this estimator can be made side by side in a stack.
+
+    Its optimizer must be a first-order rule of our own; callbacks, a bar and what goes on from an
+    earlier fit are for a fit alone.
+    """
+    return (
+        isinstance(estimator, NetworkEstimator)
+        and isinstance(_optimizer(estimator), FirstOrder)
+        and not (estimator.verbose or getattr(estimator, "_skl_callbacks", None))
+        and not (estimator.warm_start and hasattr(estimator, "_theta"))
+    )
+
+
+def _optimizer(estimator: NetworkEstimator) -> Optimizer | None:
+    try:
+        return resolve_optimizer(estimator.optimizer)
+    except (TypeError, ValueError, KeyError):  # which the fit will explain
+        return None
+
+
+def fit_side_by_side(
+    jobs: Sequence[Job],
+    *,
+    stack_size: int | str = "auto",
+    on_end: Callable[[int], None] = lambda n_jobs: None,
+) -> list[Exception | None]:
+    """Make every fit; return for each the exception that it raised, or None.
+
+    An estimator whose fit failed is as it was. Fits that can be stacked equal those made alone
+    but for rounding; networks of one shape, one loss and one optimizer rule are trained together,
+    whatever their rows, seeds, rates, penalties, dropout, batch sizes and stopping rules.
+
+    Parameters
+    ----------
+    jobs : list of Job
+    stack_size : int or "auto", default="auto"
+        Networks in a stack, at most. "auto" takes as many as need 64 MiB.
+    on_end : callable
+        Called with a number of fits that were trained together, when they are.
+    """
+    outcomes: dict[int, Exception | None] = {}
+    groups: dict[Any, list[int]] = {}
+    for i, job in enumerate(jobs):
+        groups.setdefault(_group(job), []).append(i)
+    for i in groups.pop(None, []):
+        outcomes[i] = _alone(jobs[i])
+        on_end(1)
+    blocks: dict[tuple, _Block] = {}
+    for numbers in groups.values():
+        while numbers:
+            fits, numbers = _gather([(i, jobs[i]) for i in numbers], blocks, outcomes, stack_size)
+            for alike in _alike(fits):
+                outcomes |= _train(alike)
+                on_end(len(alike))
+    return [outcomes[i] for i in range(len(jobs))]
+
+
+@dataclass
+class _Fit:
+    """A fit on its way through a stack."""
+
+    number: int
+    estimator: NetworkEstimator
+    before: dict[str, Any]
+    replica: Replica
+    block: "_Block"
+
+    def finish(self) -> Exception | None:
+        """Let the estimator keep what its replica came to, or be as it was."""
+        try:
+            self.estimator._keep(self.replica, self.block.data.border)
+        except Exception as error:
+            return _restored(self.estimator, self.before, error)
+        return None
+
+
+class _Block:
+    """Data that several fits share, validated once."""
+
+    def __init__(self, job: Job) -> None:
+        self.X, self.y = job.X, job.y  # held on to, for they are known by their identity
+        first = clone(job.estimator)
+        self.data = first._check(job.X, job.y, None, reset=True)
+        self.names = {name: vars(first)[name] for name in _NAMES if name in vars(first)}
+        self.features: dict[torch.device, Any] = {}
+
+    def sample_of(self, estimator: NetworkEstimator, job: Job) -> tuple[Checked, Sample]:
+        """Return the rows of a fit: labels and weights of its own, features shared."""
+        data, rows = self.data, job.rows
+        y = data.y if rows is None else data.y[rows]
+        weights = job.fit_params.get("sample_weight")
+        if weights is not None:
+            counted, weights = check_weights(weights, np.empty((y.shape[0], 1), data.X.dtype))
+            if counted is not None:
+                rows = np.flatnonzero(counted) if rows is None else rows[counted]
+                y = y[counted]
+        device = compute_device(data.border, estimator.device)
+        if device not in self.features:
+            self.features[device] = as_features(data.X, device, floating_dtype(data.X))
+        own = Checked(data.X, y, weights, data.border)
+        return own, Sample(self.features[device], None, rows)
+
+
+def _group(job: Job) -> tuple | None:
+    """Return what the fits of a stack have in common and parameters say; None is a fit alone."""
+    estimator = job.estimator
+    if not stackable(estimator) or set(job.fit_params) - {"sample_weight"}:
+        return None
+    if not (hasattr(job.X, "shape") and Border.of(job.X).is_numpy):
+        return None
+    return (
+        type(estimator),
+        job.X.shape[1],
+        repr(estimator.hidden_layer_sizes),
+        type(_optimizer(estimator)),
+        repr(estimator.device),
+    )
+
+
+def _gather(
+    jobs: Sequence[tuple[int, Job]],
+    blocks: dict[tuple, _Block],
+    outcomes: dict[int, Exception | None],
+    stack_size: int | str,
+) -> tuple[list[_Fit], list[int]]:
+    """Return as many fits, ready to begin, as a stack may hold, and the numbers of the others."""
+    fits: list[_Fit] = []
+    room = STACK_BYTES if stack_size == "auto" else stack_size
+    for place, (number, job) in enumerate(jobs):
+        if fits and room <= 0:
+            return fits, [number for number, _ in jobs[place:]]
+        before = vars(job.estimator).copy()
+        try:
+            fit = _ready(number, job, before, blocks)
+        except Exception as error:
+            outcomes[number] = _restored(job.estimator, before, error)
+            continue
+        fits.append(fit)
+        room -= _n_bytes(fit.replica) if stack_size == "auto" else 1
+    return fits, []
+
+
+def _ready(number: int, job: Job, before: dict[str, Any], blocks: dict[tuple, _Block]) -> _Fit:
+    """Return a fit before its first epoch."""
+    estimator = job.estimator
+    estimator._validate_params()
+    estimator._forget()
+    key = (id(job.X), id(job.y))
+    if key not in blocks:
+        blocks[key] = _Block(job)
+    block = blocks[key]
+    vars(estimator).update(block.names)
+    data, sample = block.sample_of(estimator, job)
+    replica = estimator._replica(data, {}, shared=sample)
+    classes = getattr(estimator, "classes_", None)
+    replica.sample.block = (*key, None if classes is None else tuple(classes.tolist()))
+    return _Fit(number, estimator, before, replica, block)
+
+
+def _n_bytes(replica: Replica) -> int:
+    """Return what a replica takes of a stack: its rows of theta and the like, and a batch."""
+    structure, sample = replica.structure, replica.sample
+    n_buffers = len(getattr(replica.optimizer, "buffer_names", ()))
+    n_units = 3 * sum(structure.hidden_layer_sizes) + 3 * structure.n_outputs
+    batch = min(replica.batch_size, sample.n_train) * (structure.n_features + n_units)
+    return replica.theta.itemsize * (replica.theta.numel() * (2 + n_buffers) + batch)
+
+
+def _alike(fits: Sequence[_Fit]) -> list[list[_Fit]]:
+    """Return the fits in groups that can be one stack."""
+    groups: dict[tuple, list[_Fit]] = {}
+    for fit in fits:
+        replica, sample = fit.replica, fit.replica.sample
+        key = (
+            replica.structure._replace(dropout=()),
+            replica.loss,
+            replica.optimizer.rule,
+            replica.shuffle,
+            replica.theta.dtype,
+            sample.target.dtype,
+            sp.issparse(sample.X),
+        )
+        groups.setdefault(key, []).append(fit)
+    return list(groups.values())
+
+
+def _train(fits: Sequence[_Fit]) -> dict[int, Exception | None]:
+    """Train some fits as one stack; return what became of each."""
+    try:
+        Run([fit.replica for fit in fits]).train()
+    except Exception as error:
+        return {fit.number: _restored(fit.estimator, fit.before, error) for fit in fits}
+    return {fit.number: fit.finish() for fit in fits}
+
+
+def _alone(job: Job) -> Exception | None:
+    X, y = (data if job.rows is None else safe_indexing(data, job.rows) for data in (job.X, job.y))
+    try:
+        job.estimator.fit(X, y, **job.fit_params)
+    except Exception as error:
+        return error
+    return None
+
+
+def _restored(estimator: Any, before: dict[str, Any], error: Exception) -> Exception:
+    vars(estimator).clear()
+    vars(estimator).update(before)
+    return error
