@@ -144,10 +144,9 @@ def add_rows(
     """Return `total` merged with the moments of a batch; the parameters of `batch_moments`."""
     matrix = total.scatter.ndim == 2
     if len(X) == 1 and weights is None and squares is None and not missing:
-        mean = (X - total.shift)[0]
-        scatter = mean * 0.0
-        row = Moments(1.0, total.shift, mean, scatter[:, None] * scatter if matrix else scatter)
-        return merge(total, row)
+        scatter = (X - total.shift)[0] * 0.0
+        products = scatter[:, None] * scatter if matrix else scatter
+        return merge(total, Moments(1.0, X[0], total.mean * 0.0, products))
     for part in _blocks(X, weights, squares, MATRIX_BLOCK if matrix else BLOCK):
         about = partial(_about, rows=part, matrix=matrix, missing=missing)
         total = merge(total, well_centred(about, total))
@@ -273,7 +272,8 @@ def subtract(a: Moments, b: Moments) -> Moments:
     if bool((diagonal(scatter) < -1e-9 * diagonal(a.scatter)).any()):
         raise ValueError(
             "cannot subtract: the sum of squares would be negative, so these rows were never "
-            "added. Subtract only what was merged before."
+            "added, or what is left of them is the rounding of larger ones subtracted before. "
+            "Subtract only what was merged before, or merge again what shall be left."
         )
     kept = (diagonal(scatter) > ROUNDING * diagonal(a.scatter)) * (weight > 0)
     scatter = scatter * (kept[:, None] * kept if scatter.ndim == 2 else kept)
