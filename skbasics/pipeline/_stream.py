@@ -80,7 +80,8 @@ class StreamPipeline(Pipeline):
         """
         router = super().get_metadata_routing()
         for name, pair in router:
-            if hasattr(dict(self.steps).get(name), "partial_fit"):
+            step = dict(self.steps).get(name)
+            if hasattr(step, "partial_fit") and _changes(step):
                 pair.mapping.add(caller="partial_fit", callee="partial_fit")
         return router
 
@@ -100,13 +101,17 @@ def _leaves(pipeline: StreamPipeline) -> Iterator[Any]:
 
 
 def _learns(name: str, step: Any) -> bool:
-    learns = get_tags(step).requires_fit and not isinstance(step, FrozenEstimator)
+    learns = _changes(step)
     if learns and not hasattr(step, "partial_fit"):
         raise ValueError(
             f"step {name!r} ({type(step).__name__}) has no partial_fit. Take one that has, or fit "
             "it beforehand and wrap it in sklearn.frozen.FrozenEstimator."
         )
     return learns
+
+
+def _changes(step: Any) -> bool:
+    return get_tags(step).requires_fit and not isinstance(step, FrozenEstimator)
 
 
 def _routed(pipeline: Any, learners: dict[str, Any], params: dict[str, Any]) -> dict[str, dict]:

@@ -206,8 +206,10 @@ def test_requests_reach_the_steps_of_a_nested_pipeline():
         net = GaussianNB().set_partial_fit_request(sample_weight=False, classes=True)
         pipeline = model(inner=model(scale=scale), net=net)
         pipeline.partial_fit(X, Y, classes=[0, 1, 2], sample_weight=weights)
-    assert scale.n_samples_seen_.tolist() == [300] * 4
-    assert net.class_count_.sum() == 150
+        assert scale.n_samples_seen_.tolist() == [300] * 4
+        assert net.class_count_.sum() == 150
+        frozen = FrozenEstimator(OnlineMeanVar().fit(X))  # learns nothing, so needs no request
+        model(frozen=frozen, inner=model(scale=scale)).partial_fit(X, sample_weight=weights)
 
 
 def test_a_parameter_for_one_step_comes_before_that_for_all():
