@@ -259,10 +259,12 @@ def subtract(a: Moments, b: Moments) -> Moments:
         If the rows of b cannot be among those of a: more of them, or a scatter that would be
         negative beyond rounding.
     """
-    left, taken = np.asarray(_host(a.weight)), np.asarray(_host(b.weight))
-    if (left - taken < -ROUNDING * left).any():
+    left, taken = np.broadcast_arrays(*(np.atleast_1d(_host(m.weight)) for m in (a, b)))
+    rest = left - taken + ROUNDING * left
+    worst = rest.argmin()
+    if rest[worst] < 0:
         raise ValueError(
-            f"cannot subtract a weight of {taken.max():g} from one of {left.max():g}: these rows "
+            f"cannot subtract a weight of {taken[worst]:g} from one of {left[worst]:g}: these rows "
             "were never added. Subtract only what was merged before."
         )
     weight = _rounded(a.weight - b.weight, a.weight)

@@ -668,6 +668,17 @@ def test_what_was_never_added_cannot_be_subtracted():
     with pytest.raises(ValueError, match="nothing would be left"):
         _ = a - a
     assert (a.n_samples_seen_, b.n_samples_seen_) == (10, 20)
+    X = normal(10, 2)
+    X[5:, 1] = np.nan
+    with pytest.raises(ValueError, match="weight of 6 from one of 5"):
+        _ = OnlineMeanVar().fit(X) - OnlineMeanVar().fit(normal(6, 2))
+
+
+def test_an_outlier_that_left_may_take_the_rest_with_it():
+    rows = [OnlineMeanVar().partial_fit(row[None]) for row in np.r_[normal(30, 1), [[1e9]]]]
+    rest = sum(rows) - rows[-1]
+    with pytest.raises(ValueError, match=r"rounding of larger ones.* merge again what shall"):
+        _ = rest - sum(rows[:15])
 
 
 def test_covariance_cannot_begin_late():
