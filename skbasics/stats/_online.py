@@ -191,6 +191,7 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
             and X.shape[0] > 0
             and X.shape[1] == self.n_features_in_
             and seen.unit is None
+            and (self.half_life is None or _is_positive(self.half_life))
             and type(seen.moments.shift) is np.ndarray
             and (seen.moments.scatter.ndim == 2) is self.with_covariance
             and not hasattr(self, "feature_names_in_")
@@ -202,12 +203,7 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
         seen = getattr(self, "_seen", None)
         if seen is not None:
             check_same_namespace(X, self, attribute="mean_", method="partial_fit")
-            if (seen.moments.scatter.ndim == 2) is not bool(self.with_covariance):
-                raise ValueError(
-                    f"with_covariance={self.with_covariance} was set after the first rows were "
-                    "seen, and their products cannot be known any more. Call fit, or take a new "
-                    "OnlineMeanVar."
-                )
+            self._check_covariance()
         self._seen = self._add(seen, X, sample_weight)
         return self
 
@@ -221,13 +217,13 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
             X, weights = _counted(X, as_numpy(weights).astype(np.float64, copy=False))
         X = native(X)
         if seen is None:
-            if not sp.issparse(X) and bool((X != X).all()):
+            if _holds_no_number(X):
                 raise ValueError(
-                    f"X holds no number: all values of its {len(X)} samples are NaN. The first "
-                    "batch needs at least one number."
+                    f"X holds no number: all values of its {X.shape[0]} samples are NaN. The "
+                    "first batch needs at least one number."
                 )
             seen = Seen.nothing(X, bool(self.with_covariance))
-        seen = seen.converted(native)
+        seen = seen.converted(lambda array: beside(array, X))
         if weights is not None:
             weights = beside(weights, seen.moments.shift)
         return seen.add(X, weights, self.half_life).converted(keeping(border))
@@ -295,8 +291,7 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
             check_same_namespace(X, self, attribute="mean_", method=method)
             border = Border.of(X)
             X = native(self._validated(X, border, reset=False))
-        high, low = self._native().centre
-        scale = native(self.scale_)
+        high, low, scale = (beside(a, X) for a in (*self._native().centre, self.scale_))
         rounded = cast(high, X)
         low = low + (high - rounded)
         near = bool((abs(low) <= HALF_UNIT[X.itemsize] * scale).all())
@@ -311,12 +306,22 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
         return tags
 
 
+def _holds_no_number(X: Any) -> bool:
+    if sp.issparse(X):
+        return X.nnz == math.prod(X.shape) and bool(np.isnan(X.data).all())
+    return bool((X != X).all())
+
+
 def _counted(X: Any, weights: np.ndarray) -> tuple[Any, np.ndarray | None]:
     """Return the rows that count, and their weights, or None if every one counts once."""
     counted = weights > 0
     if not counted.all():
         X, weights = select(X.tocsr() if sp.issparse(X) else X, counted), weights[counted]
     return X, None if (weights == 1).all() else weights
+
+
+def _is_positive(number: Any) -> bool:
+    return isinstance(number, (int, float)) and 0 < number < math.inf
 
 
 @np.errstate(over="ignore", invalid="ignore")

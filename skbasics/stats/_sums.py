@@ -57,11 +57,13 @@ class Sums:
             )
         ours, theirs = self.get_params(), other.get_params()
         for name, value in ours.items():
-            if value != theirs[name]:
+            if value != theirs.get(name):
                 raise ValueError(
-                    f"cannot {action}: {name}={value!r} here and {name}={theirs[name]!r} there. "
-                    "Give both the same settings."
+                    f"cannot {action}: {name}={value!r} here and {name}={theirs.get(name)!r} "
+                    "there. Give both the same settings."
                 )
+        for each in (self, other):
+            each._check_covariance()
         if not hasattr(other, "_seen"):
             return None
         if hasattr(self, "_seen"):
