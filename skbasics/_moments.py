@@ -214,9 +214,20 @@ def _about(
     shift = mean * 0.0 if centre is None else centre
     if matrix:
         weighted = D if weights is None else D * weights[:, None]
-        return Moments(total, shift, mean, weighted.T @ D - mean[:, None] * sums, spread)
-    D *= D
-    return Moments(total, shift, mean, counts @ D - mean * sums, spread)
+        scatter = weighted.T @ D - mean[:, None] * sums
+    else:
+        D *= D
+        scatter = counts @ D - mean * sums
+    return Moments(total, shift, mean, without_negative(scatter), spread)
+
+
+def without_negative(scatter: Array) -> Array:
+    """Return a scatter with zeros for the features whose squares rounding has made negative."""
+    negative = diagonal(scatter) < 0
+    if not bool(negative.any()):
+        return scatter
+    kept = 1.0 - 1.0 * negative
+    return scatter * (kept[:, None] * kept if scatter.ndim == 2 else kept)
 
 
 def merge(a: Moments, b: Moments) -> Moments:
@@ -271,7 +282,7 @@ def subtract(a: Moments, b: Moments) -> Moments:
     share = b.weight / positive(weight)
     delta = _difference(a, b) * (weight > 0)
     scatter = a.scatter - b.scatter - _products(delta, a.weight * share, a.scatter)
-    if bool((diagonal(scatter) < -1e-9 * diagonal(a.scatter)).any()):
+    if _least(scatter, a.scatter) < -1e-9:
         raise ValueError(
             "cannot subtract: the sum of squares would be negative, so these rows were never "
             "added, or what is left of them is the rounding of larger ones subtracted before. "
@@ -280,6 +291,15 @@ def subtract(a: Moments, b: Moments) -> Moments:
     kept = (diagonal(scatter) > ROUNDING * diagonal(a.scatter)) * (weight > 0)
     scatter = scatter * (kept[:, None] * kept if scatter.ndim == 2 else kept)
     return Moments(weight, a.shift, a.mean - delta * share, scatter, _joined(a, b, -1.0))
+
+
+def _least(scatter: Array, whole: Array) -> float:
+    """Return the smallest sum of squares, of any combination of features, as a share of before."""
+    scale = positive(diagonal(whole)) ** 0.5
+    if scatter.ndim == 1:
+        return float((scatter / scale / scale).min())
+    correlations = scatter / scale / scale[:, None]
+    return float(_namespace(scatter).linalg.eigvalsh(correlations)[0])
 
 
 def decay(a: Moments, factor: float) -> Moments:

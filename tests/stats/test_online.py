@@ -657,6 +657,25 @@ def test_more_settings_do_not_merge():
         Named().fit(normal(10)).merge(OnlineMeanVar().fit(normal(10)))
 
 
+def test_constants_have_no_negative_variance():
+    rng = np.random.default_rng(0)
+    for half_life in (None, 0.5, 1, 5):
+        for make in (np.asarray, sp.csr_array):
+            for _ in range(100):
+                stream = OnlineMeanVar(half_life=half_life)
+                for value in rng.choice([1 / 3, 0.1, 7.7, 1e9 / 3], 4):
+                    stream.partial_fit(make(np.full((rng.integers(1, 400), 1), value)))
+                assert stream.var_[0] >= 0
+
+
+def test_a_covariance_that_could_not_be_is_not_subtracted():
+    z, y = normal(100, 2).T
+    a = OnlineMeanVar(with_covariance=True).fit(np.column_stack([z, z]))
+    b = OnlineMeanVar(with_covariance=True).fit(np.column_stack([y, -y])[:50] / 10)
+    with pytest.raises(ValueError, match="so these rows were never added"):
+        a - b
+
+
 def test_what_was_never_added_cannot_be_subtracted():
     a, b = OnlineMeanVar().fit(normal(10)), OnlineMeanVar().fit(normal(20))
     with pytest.raises(
