@@ -1,5 +1,6 @@
 """What a correspondence analysis has seen: rows come in by batches and are merged."""
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
@@ -57,11 +58,7 @@ class SeenTables:
             check_same_namespace(X, self, attribute="_like", method="partial_fit")
         X, border, device = self._check(X, reset=first)
         rows = Profiles.of(X, _weights(sample_weight, X), device)
-        if not torch.isfinite(rows.masses.sum()):
-            raise ValueError(
-                "The sum of the table is not finite. Only proportions matter: divide the table "
-                "by its largest entry."
-            )
+        _check_finite(rows.masses.sum())
         table = Table.of(rows)
         if first:
             dtype = getattr(torch, str(X.dtype).rpartition(".")[2])
@@ -91,6 +88,7 @@ class SeenTables:
 
     def _keep(self, table: Table) -> None:
         """Replace the table, and forget what was found in the one before."""
+        _check_finite(table.total)
         for name in (*OF_THE_AXES, *OF_THE_ROWS, "_rows"):
             vars(self).pop(name, None)
         self._table = self._stored(table)
@@ -132,7 +130,7 @@ class SeenTables:
         Raises
         ------
         ValueError
-            If the settings or the columns differ.
+            If the settings or the columns differ, or the sum of both tables is not finite.
         """
         check_is_fitted(self)
         self._check_mergeable(other)
@@ -174,6 +172,14 @@ class SeenTables:
         if not (isinstance(other, int) and other == 0):  # where sum() starts
             return NotImplemented
         return deepcopy(self)
+
+
+def _check_finite(total: Tensor | float) -> None:
+    if not math.isfinite(total):
+        raise ValueError(
+            "The sum of the table is not finite. Only proportions matter: divide the table (and "
+            "all that is merged with it) by its largest entry."
+        )
 
 
 def _weights(sample_weight: Any, X: Any) -> np.ndarray | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import as_numpy
 from skbasics._sklearn import check_matplotlib_support
@@ -101,8 +102,11 @@ class CorrespondenceDisplay:
         ------
         ValueError
             If the analysis has not these axes, or a label is missing.
+        NotFittedError
+            If it is not fitted.
         """
         check_matplotlib_support(cls.__name__)
+        check_is_fitted(estimator)
         columns = _plane(estimator.column_coordinates_, axes)
         rows = estimator.row_coordinates_ if X is None else estimator.transform(X)
         rows = _plane(rows, axes)
