@@ -151,7 +151,7 @@ class CorrespondenceDisplay:
             *self.columns.T, marker="^", color="tab:red", label="columns"
         )
         self.texts_ = [
-            self.ax_.annotate(label, point, (4, 4), textcoords="offset points", color=colour)
+            self._annotate(label, point, colour)
             for points, labels, colour in (
                 (self.rows, self.row_labels, "tab:blue"),
                 (self.columns, self.column_labels, "tab:red"),
@@ -164,6 +164,19 @@ class CorrespondenceDisplay:
         if legend:
             self.ax_.legend(loc="best", fontsize="small")
         return self
+
+    def _annotate(self, label: str, point: np.ndarray, colour: str) -> Any:
+        """Write a label beside its point, towards the middle of the map."""
+        everywhere = np.concatenate([self.rows, self.columns])[:, 0]
+        right = point[0] > (everywhere.min() + everywhere.max()) / 2
+        return self.ax_.annotate(
+            label,
+            point,
+            (-4 if right else 4, 4),
+            textcoords="offset points",
+            horizontalalignment="right" if right else "left",
+            color=colour,
+        )
 
     def _axis_label(self, i: int) -> str:
         label = f"axis {self.axes[i] + 1}"
