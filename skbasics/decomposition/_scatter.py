@@ -168,12 +168,12 @@ class Collected:
         return kept + (self.moments.weight if self.moments else 0.0)
 
     def plus(self, X: Any, weights: Array | None) -> "Collected":
-        """Return these rows and those of X, of which a copy is kept where rows are."""
+        """Return these rows and those of X; what is kept as rows is a copy."""
         most = max(X.shape[1], FEW_ROWS)
         if X.shape[0] >= most:
             return self._with_scatter(X, weights)
-        X = X.clone() if isinstance(X, torch.Tensor) else X.copy()
-        more = replace(self, blocks=(*self.blocks, X), weights=(*self.weights, weights))
+        weights = weights if weights is None else _copied(weights)
+        more = replace(self, blocks=(*self.blocks, _copied(X)), weights=(*self.weights, weights))
         return more if more.n_rows < most else more.flushed()
 
     def joined(self, other: "Collected") -> "Collected":
@@ -233,6 +233,10 @@ class Collected:
         if self.moments:
             moments = merge(self.moments, moments)
         return replace(self, moments=moments)
+
+
+def _copied(array: Any) -> Any:
+    return array.clone() if isinstance(array, torch.Tensor) else array.copy()
 
 
 def _concatenated(arrays: list[Array]) -> Array:
