@@ -21,7 +21,13 @@ from skbasics._arrays import as_numpy, as_tensor
 from skbasics._moments import Moments, merge
 from skbasics._sklearn import infer_dimension
 from skbasics.decomposition._directions import SIGN_TOLERANCE, completed, fixed_signs
-from skbasics.decomposition._scatter import Array, Centred, Collected, scatter_moments
+from skbasics.decomposition._scatter import (
+    Array,
+    Centred,
+    Collected,
+    multiplied_in_float32,
+    scatter_moments,
+)
 
 TRUNCATED = ("arpack", "randomized")
 TALL = 10
@@ -172,18 +178,19 @@ def _location(rows: Centred) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(rows.shift), torch.from_numpy(rows.mean)
 
 
-def by_scatter(collected: Collected, dtype: torch.dtype) -> Spectrum:
-    """Return the whole spectrum of a scatter matrix, and of rows in `dtype` not yet in it."""
-    moments = collected.moments
+def by_scatter(collected: Collected) -> Spectrum:
+    """Return the whole spectrum of a scatter matrix, and of rows not yet in it."""
+    moments, coarse = collected.moments, collected.coarse
     if collected.blocks:
         X, weights = collected.rows()
         kept = scatter_moments(X, weights, moments.shift if moments else None)
         moments = merge(moments, kept) if moments else kept
+        coarse = coarse or multiplied_in_float32(X, weights)
     scatter = as_tensor(moments.scatter)
     _finite(scatter.trace())
     squares, V = _eigh(scatter)
     location = as_tensor(moments.shift), as_tensor(moments.mean)
-    noise = max(_eigh_noise(scatter), torch.finfo(dtype).eps / 4)  # the products may be float32
+    noise = max(_eigh_noise(scatter), torch.finfo(torch.float32).eps / 4 if coarse else 0.0)
     return Spectrum(squares, V.mT, float(squares.sum()), *location, noise)
 
 
@@ -199,10 +206,10 @@ def _eigh_noise(A: Tensor) -> float:
     return len(A) * torch.finfo(A.dtype).eps
 
 
-def spectrum(collected: Collected, dtype: torch.dtype) -> Spectrum:
-    """Return the whole spectrum of what a stream of rows in `dtype` has shown."""
+def spectrum(collected: Collected) -> Spectrum:
+    """Return the whole spectrum of what a stream has shown."""
     if collected.moments:
-        return by_scatter(collected, dtype)
+        return by_scatter(collected)
     return by_rows(*collected.rows())
 
 

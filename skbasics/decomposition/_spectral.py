@@ -19,6 +19,7 @@ from skbasics.decomposition._scatter import (
     SCATTER_LIMIT,
     Array,
     Collected,
+    multiplied_in_float32,
     scatter_moments,
 )
 
@@ -128,7 +129,7 @@ class SpectralAttributes:
         border = Border.like(self._anchor)
         device = compute_device(border, self.device)
         collected = self._collected.mapped(lambda array: working(array, device))
-        found = solvers.spectrum(collected, getattr(torch, self._dtype))
+        found = solvers.spectrum(collected)
         self._set_spectral(found, n_components, border)
 
     @property
@@ -179,8 +180,9 @@ class SpectralAttributes:
         """Return the spectrum by the chosen solver, and what a stream can go on from."""
         X, weights, border = data
         if self._fit_svd_solver == "covariance_eigh":
-            collected = Collected(scatter_moments(X, weights))
-            return solvers.by_scatter(collected, getattr(torch, data.dtype)), collected
+            coarse = multiplied_in_float32(X, weights)
+            collected = Collected(scatter_moments(X, weights), coarse=coarse)
+            return solvers.by_scatter(collected), collected
         if self._fit_svd_solver == "full":
             found = solvers.by_rows(X, weights)
             if X.shape[0] < max(X.shape[1], FEW_ROWS):
