@@ -129,7 +129,8 @@ class PCA(
     fewer than features, and beyond that an error names the alternatives. "arpack" and
     "randomized" keep the components alone.
 
-    Long float32 batches are multiplied in float32, block by block, and added up in float64.
+    Long float32 batches (of 2^27 / n_features^2 rows or more) are multiplied in float32, block
+    by block, and added up in float64; variances below 3e-8 of the largest then count as zero.
 
     References
     ----------
@@ -266,9 +267,8 @@ class PCA(
             self._check_goes_on("partial_fit")
             check_same_namespace(X, self, attribute="_anchor", method="partial_fit")
         data = check_rows(self, X, sample_weight, reset=first)
-        if isinstance(self.n_components, Integral):
-            most = data.X.shape[1]
-            check_n_components(self.n_components, "full", most, most)
+        most = data.X.shape[1]
+        check_n_components(self.n_components, "full", most, most)
         before, dtype = Collected(), data.dtype
         if not first:
             dtype = str(np.result_type(dtype, self._dtype))
@@ -312,7 +312,9 @@ class PCA(
         return copy.copy(self).merge(other)
 
     def __radd__(self, other: Any) -> "PCA":
-        return self if isinstance(other, int) and other == 0 else NotImplemented  # for sum()
+        if not (isinstance(other, int) and other == 0):  # where sum() starts
+            return NotImplemented
+        return copy.copy(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

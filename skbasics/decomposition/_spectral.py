@@ -19,6 +19,7 @@ from skbasics.decomposition._scatter import (
     SCATTER_LIMIT,
     Array,
     Collected,
+    multiplied_in_float32,
     scatter_moments,
 )
 
@@ -109,23 +110,26 @@ class SpectralAttributes:
         ------
         NotFittedError
             If the stream is still too short.
+        ValueError
+            If a parameter was set to what cannot be after the last `partial_fit`.
         """
-        n_features = self.n_features_in_
-        needed = {None: 2, "mle": n_features}.get(self.n_components, 2)
+        self._validate_params()
+        n_features, n_rows = self.n_features_in_, whole(self.n_samples_)
+        solvers.check_n_components(self.n_components, "full", n_features, n_features)
+        needed = n_features if self.n_components == "mle" else 1
         if isinstance(self.n_components, Integral):
-            needed = max(2, self.n_components)
-        if whole(self.n_samples_) < needed and self.n_samples_ <= needed:
+            needed = self.n_components
+        if self.n_samples_ <= 1 or n_rows < needed:
+            needed = max(2, needed)
             raise NotFittedError(
                 f"n_components={self.n_components!r} needs {needed} rows, and this PCA has seen "
                 f"{self.n_samples_:g}. Add {needed - self.n_samples_:g} more by partial_fit."
             )
+        n_components = solvers.check_n_components(self.n_components, "full", n_rows, n_features)
         border = Border.like(self._anchor)
         device = compute_device(border, self.device)
         collected = self._collected.mapped(lambda array: working(array, device))
-        found = solvers.spectrum(collected, getattr(torch, self._dtype))
-        n_components = self.n_components
-        if n_components is None:
-            n_components = min(whole(self.n_samples_), n_features)
+        found = solvers.spectrum(collected)
         self._set_spectral(found, n_components, border)
 
     @property
@@ -176,8 +180,9 @@ class SpectralAttributes:
         """Return the spectrum by the chosen solver, and what a stream can go on from."""
         X, weights, border = data
         if self._fit_svd_solver == "covariance_eigh":
-            collected = Collected(scatter_moments(X, weights))
-            return solvers.by_scatter(collected, getattr(torch, data.dtype)), collected
+            coarse = multiplied_in_float32(X, weights)
+            collected = Collected(scatter_moments(X, weights), coarse=coarse)
+            return solvers.by_scatter(collected), collected
         if self._fit_svd_solver == "full":
             found = solvers.by_rows(X, weights)
             if X.shape[0] < max(X.shape[1], FEW_ROWS):

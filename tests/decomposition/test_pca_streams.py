@@ -5,6 +5,7 @@ import itertools
 import pickle
 import re
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -160,6 +161,63 @@ def test_constant_features_come_last_as_axes(solver):
     assert_array_equal(still.transform(np.full((1, 3), 2.0)), 0)
 
 
+@pytest.mark.parametrize("how", ["auto", *EXACT, "arpack", "stream", "sum"])
+def test_small_variances_of_float32_features_are_kept(how):
+    X = (np.random.default_rng(0).standard_normal((2000, 4)) * [1e4, 100, 10, 0.5]).astype("f")
+    if how == "stream":
+        pca = stream(X, [700, 800], n_components=3)
+    elif how == "sum":
+        pca = sum(PCA(3).partial_fit(part) for part in np.split(X, 5))
+    else:
+        pca = PCA(3, svd_solver=how, random_state=0).fit(X)
+    truth = true_variances(X)
+    assert_allclose(pca.explained_variance_, truth[:3], rtol=1e-6)
+    assert pca.noise_variance_ == pytest.approx(truth[3], rel=1e-6)
+
+
+def test_float32_products_are_remembered_in_a_stream(monkeypatch):
+    monkeypatch.setattr(scatter, "FLOAT32_FROM", 1)
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((2000, 4)) @ rng.standard_normal((4, 8))).astype(np.float32)
+    first = PCA().partial_fit(X[:1000])
+    parts = [PCA().fit(X[1000:].astype(np.float64)), PCA().partial_fit(X[1000:].astype(np.float64))]
+    for pca in (first + parts[0], parts[1] + first, first.partial_fit(X[1000:].astype(np.float64))):
+        assert pca.components_.dtype == np.float64
+        assert_array_equal(pca.explained_variance_[4:], 0)  # no rounding is taken for variance
+        assert (pca.explained_variance_[:4] > 0).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_whitening_and_score_where_float32_cannot_hold_the_variances(solver, scale):
+    X, settings = normal(p=4) * 3, {"svd_solver": solver, "whiten": True, "random_state": 0}
+    plain = PCA(2, **settings).fit(X)
+    pca = PCA(2, **settings).fit((X * scale).astype(np.float32))
+    Z = pca.transform((X * scale).astype(np.float32))
+    assert_allclose(Z, plain.transform(X), atol=2e-5)
+    assert_allclose(pca.inverse_transform(Z) / scale, plain.inverse_transform(Z), atol=1e-4)
+    plain, pca = (estimator.set_params(whiten=False) for estimator in (plain, pca))
+    shift = 4 * np.log(scale)  # of the log-density, by the change of units
+    assert pca.score((X * scale).astype(np.float32)) == pytest.approx(plain.score(X) - shift, 1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid:RuntimeWarning")
+@pytest.mark.parametrize("solver", ["stream", *SOLVERS])
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_squares_beyond_float64_are_refused(solver, kind):
+    if kind is sp.csr_array and solver in ("full", "randomized"):
+        return
+    X = normal(50) * 1e200
+    for rows in (X, X * [1, 1, 1, 1, 0]):
+        pca = PCA(2, random_state=0)
+        if solver == "stream":
+            method = partial(getattr, pca.partial_fit(kind(rows)), "components_")
+        else:
+            method = partial(pca.set_params(svd_solver=solver).fit, kind(rows))
+        with pytest.raises(ValueError, match=r"squares of X do not fit in float64.*Divide X by a"):
+            method()
+
+
 # Weights.
 
 
@@ -287,6 +345,9 @@ def test_what_a_short_stream_still_needs():
     pca = PCA(4)
     with pytest.raises(NotFittedError, match="not fitted yet"):
         pca.transform(X)
+    for method in (pca.get_covariance, pca.get_precision):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            method()
     pca.partial_fit(X[:1])
     sentence = "n_components=4 needs 4 rows, and this PCA has seen 1. Add 3 more by partial_fit."
     with pytest.raises(NotFittedError, match=re.escape(sentence)):
@@ -352,6 +413,47 @@ def test_rows_kept_are_copies():
     pca = PCA().partial_fit(X)
     X += np.arange(5)
     close(pca, PCA(svd_solver="full").fit(normal(20)))
+
+
+def test_weights_kept_are_copies():
+    X, weights = normal(20), np.random.default_rng(0).random(20) + 1
+    expected = PCA(svd_solver="full").fit(X, sample_weight=weights.copy())
+    streams = [PCA().partial_fit(X, sample_weight=w) for w in (weights, torch.from_numpy(weights))]
+    weights[:] = 100
+    for pca in streams:
+        close(pca, expected)
+
+
+def test_a_sum_of_one_is_a_copy():
+    pca = PCA().partial_fit(normal())
+    total = sum([pca])
+    close(total.partial_fit(normal(10)), PCA().partial_fit(np.vstack([normal(), normal(10)])))
+    assert pca.n_samples_ == 400
+
+
+@pytest.mark.parametrize("n", [1.5, 2.5])
+def test_rows_that_count_as_a_few_are_enough_for_as_many(n):
+    X, weights = normal(), np.full(400, n / 400)
+    for k in (None, int(n)):
+        fitted = PCA(k, svd_solver="full").fit(X, sample_weight=weights)
+        close(stream(X, [100], weights, n_components=k), fitted)
+    with pytest.raises(NotFittedError, match=f"needs {int(n) + 1} rows, and this PCA has seen {n}"):
+        _ = stream(X, [100], weights, n_components=int(n) + 1).components_
+
+
+@pytest.mark.parametrize(
+    ("k", "sentence"),
+    [
+        (6, "n_components=6 must be between 0 and min(n_samples, n_features)=5"),
+        (-1, "The 'n_components' parameter of PCA must be"),
+        ("all", "The 'n_components' parameter of PCA must be"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_mid_stream(k, sentence):
+    pca = PCA(2).partial_fit(normal()).set_params(n_components=k)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        _ = pca.components_
+    close(pca.set_params(n_components=3), PCA(3, svd_solver="full").fit(normal()))
 
 
 def test_too_many_features_for_a_scatter(monkeypatch):
