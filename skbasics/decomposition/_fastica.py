@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device
-from skbasics._atomic import atomic
+from skbasics._atomic import training_method
 from skbasics._callbacks import FitTasks
 from skbasics._sklearn import (
     CallbackSupportMixin,
@@ -22,9 +22,7 @@ from skbasics._sklearn import (
     Options,
     StrOptions,
     check_same_namespace,
-    fit_context,
     validate_data,
-    with_callbacks,
 )
 from skbasics.decomposition._fixed_point import Step, deflation, negentropy, parallel, starts
 from skbasics.decomposition._negentropy import resolve_contrast
@@ -176,9 +174,7 @@ class FastICA(
         self.restarts = restarts
         self.device = device
 
-    @atomic
-    @with_callbacks
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the sources of X.
 

@@ -1,6 +1,5 @@
 """Principal component analysis that keeps its digits, streams exactly and merges."""
 
-import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -9,16 +8,15 @@ import scipy.sparse as sp
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import Border, compute_device
-from skbasics._atomic import atomic
+from skbasics._atomic import training_method
+from skbasics._merging import Mergeable
 from skbasics._sklearn import (
     Interval,
     RealNotInt,
     StrOptions,
     check_same_namespace,
-    fit_context,
 )
 from skbasics.decomposition._probabilistic import ProbabilisticComponents
 from skbasics.decomposition._projection import Projection
@@ -43,6 +41,7 @@ def _follows_streams(estimator: Any) -> bool:
 
 
 class PCA(
+    Mergeable,
     SpectralAttributes,
     Projection,
     ProbabilisticComponents,
@@ -159,6 +158,8 @@ class PCA(
     True
     """
 
+    _merge_settings = ("n_components", "whiten")
+
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_components": [
             Interval(Integral, 0, None, closed="left"),
@@ -204,8 +205,7 @@ class PCA(
 
     # Learning.
 
-    @atomic
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the components of X.
 
@@ -243,8 +243,7 @@ class PCA(
         return self
 
     @available_if(_follows_streams)
-    @atomic
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Add rows, as few as one. The components are those of all rows so far, exactly.
 
@@ -277,25 +276,9 @@ class PCA(
         self._go_on(before.plus(data.X, data.weights), dtype, data.border)
         return self
 
-    @atomic
-    def merge(self, other: "PCA") -> Self:
-        """Add the rows that another PCA has seen, exactly, in place.
-
-        Parameters
-        ----------
-        other : PCA
-            Fitted with the same `n_components` and `whiten`. It stays as it is.
-
-        Returns
-        -------
-        self : PCA
-        """
-        if not isinstance(other, PCA):
-            raise TypeError(f"PCA merges with another PCA, got {type(other).__name__}.")
+    def _join(self, other: "PCA") -> None:
         for estimator in (self, other):
-            check_is_fitted(estimator)
             estimator._check_goes_on("merge")
-        self._check_mergeable(other)
         border = Border.like(self._anchor)
         device = compute_device(border, self.device)
         mine, theirs = (
@@ -304,17 +287,9 @@ class PCA(
         )
         dtype = str(np.result_type(self._dtype, other._dtype))
         self._go_on(mine.joined(theirs), dtype, border)
-        return self
 
-    def __add__(self, other: "PCA") -> "PCA":
-        if not isinstance(other, PCA):
-            return NotImplemented
-        return copy.copy(self).merge(other)
-
-    def __radd__(self, other: Any) -> "PCA":
-        if not (isinstance(other, int) and other == 0):  # where sum() starts
-            return NotImplemented
-        return copy.copy(self)
+    def __sklearn_is_fitted__(self) -> bool:
+        return "n_samples_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

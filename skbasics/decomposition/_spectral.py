@@ -227,23 +227,3 @@ class SpectralAttributes:
                 "the leading components alone. Fit with svd_solver='covariance_eigh' or 'full', "
                 "or by partial_fit from the start."
             )
-
-    def _check_mergeable(self, other: Any) -> None:
-        for name in ("n_components", "whiten"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if mine != theirs:
-                raise ValueError(
-                    f"cannot merge: {name} is {mine!r} here and {theirs!r} in the other PCA. Set "
-                    "them alike."
-                )
-        if self.n_features_in_ != other.n_features_in_:
-            raise ValueError(
-                f"cannot merge: {self.n_features_in_} features here and {other.n_features_in_} in "
-                "the other PCA. Both must have seen the same features."
-            )
-        names, others = (getattr(e, "feature_names_in_", None) for e in (self, other))
-        if names is not None and others is not None and list(names) != list(others):
-            raise ValueError(
-                f"cannot merge: the features are {list(names)} here and {list(others)} in the "
-                "other PCA. Reorder or rename the columns of one."
-            )

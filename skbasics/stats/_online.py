@@ -10,25 +10,24 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import Border, as_numpy
-from skbasics._atomic import atomic
+from skbasics._atomic import training_method
 from skbasics._data import select
 from skbasics._moments import Array
 from skbasics._sklearn import (
     Interval,
     check_same_namespace,
     check_sample_weight,
-    fit_context,
     validate_data,
 )
+from skbasics.stats._arithmetic import Arithmetic
 from skbasics.stats._readings import Readings, beside, cast, keeping, native
 from skbasics.stats._seen import Seen, add_batch, is_finite
-from skbasics.stats._sums import Sums
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 HALF_UNIT = {4: 2.0**-24, 8: 2.0**-53}  # what rounds away beside 1, by the bytes of a number
 
 
-class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class OnlineMeanVar(Arithmetic, Readings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Mean and variance of a stream, to full precision, that can be added and forgotten.
 
     For rows :math:`x_i` with weights :math:`w_i` it holds :math:`W = \sum_i w_i` and
@@ -135,8 +134,7 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
         self.with_covariance = with_covariance
         self.half_life = half_life
 
-    @atomic
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Compute the statistics of X, forgetting what was seen before.
 
@@ -197,8 +195,7 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
             and not hasattr(self, "feature_names_in_")
         )
 
-    @atomic
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def _partial_fit(self, X: Any, sample_weight: Any) -> Self:
         seen = getattr(self, "_seen", None)
         if seen is not None:

@@ -504,9 +504,9 @@ def test_a_fit_that_fails_leaves_the_last_one():
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        (PCA(3).partial_fit(normal()), "n_components is 2 here and 3 in the other PCA"),
-        (PCA(2, whiten=True).partial_fit(normal()), "whiten is False here and True in the other"),
-        (PCA(2).partial_fit(normal(p=4)), "5 features here and 4 in the other PCA"),
+        (PCA(3).partial_fit(normal()), "n_components=2 here and n_components=3 there"),
+        (PCA(2, whiten=True).partial_fit(normal()), "whiten=False here and whiten=True there"),
+        (PCA(2).partial_fit(normal(p=4)), "5 features here and 4 there"),
         (PCA(2, svd_solver="arpack").fit(normal()), "merge needs what svd_solver='arpack' has not"),
     ],
 )
@@ -521,14 +521,12 @@ def test_what_cannot_be_merged(other, sentence):
 
 def test_merging_with_something_else():
     pca = PCA().partial_fit(normal())
-    with pytest.raises(TypeError, match="PCA merges with another PCA, got int"):
+    with pytest.raises(TypeError, match="cannot merge int and PCA: give another PCA"):
         pca.merge(3)
     with pytest.raises(TypeError, match="unsupported operand"):
         _ = pca + 3
-    with pytest.raises(NotFittedError):
-        pca.merge(PCA())
     names = [PCA().partial_fit(pd.DataFrame(normal(), columns=list(c))) for c in ("abcde", "abced")]
-    with pytest.raises(ValueError, match="Reorder or rename the columns of one"):
+    with pytest.raises(ValueError, match="the same features, in one order"):
         names[0].merge(names[1])
 
 
