@@ -26,12 +26,14 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from skbasics._arrays import as_tensor
+from skbasics._arrays import as_numpy, as_tensor
 from skbasics._moments import Moments, merge
+from skbasics.decomposition._directions import fixed_signs
 
 Matrix = Any  # Tensor, or scipy.sparse.csr_array
 EPSILON = np.finfo(np.float64).eps
 NO_INERTIA = 1e3 * EPSILON**2  # what rounding leaves of a centred table without inertia
+SIGN_TOLERANCE = 1e-6  # directions of sparse tables have lost a digit or two
 FULL_SIZE = 300  # up to here all eigenvectors cost no more than a few
 
 
@@ -383,11 +385,6 @@ def _leading(gram: Tensor | LinearOperator, n_components: int) -> tuple[Tensor, 
 
 
 def _oriented(V: Tensor, trivial: Tensor) -> Tensor:
-    """Return directions freed of the trivial one, the largest entry of each positive.
-
-    Of entries that are as large but for rounding, the first decides. An empty column has none.
-    """
+    """Return directions freed of the trivial one, with fixed signs. An empty column has no part."""
     V = (V - trivial[:, None] * (trivial @ V)) * (trivial > 0)[:, None]
-    sizes = V.abs()
-    first = (sizes >= (1 - 1e-6) * sizes.amax(0)).to(torch.int8).argmax(0)
-    return V * V.gather(0, first[None]).sign()
+    return as_tensor(fixed_signs(as_numpy(V.mT), SIGN_TOLERANCE), device=V.device).mT
