@@ -504,13 +504,13 @@ def test_tensors_stay_tensors(algorithm, fun):
 
     given = {"algorithm": algorithm, "fun": spy if fun is own_cube else fun, "random_state": 0}
     expected = FastICA(4, **given, restarts=2).fit(X)
-    assert set(seen) <= {np.ndarray}
+    assert set(seen) == ({np.ndarray} if fun is own_cube else set())
     seen.clear()
     with config_context(array_api_dispatch=True):
         ica = FastICA(4, **given, restarts=2).fit(torch.from_numpy(X))
         found = ica.transform(torch.from_numpy(X))
         assert isinstance(ica.inverse_transform(found), torch.Tensor)
-    assert set(seen) <= {torch.Tensor}
+    assert set(seen) == ({torch.Tensor} if fun is own_cube else set())
     for name in ("components_", "mixing_", "mean_", "whitening_"):
         array = getattr(ica, name)
         assert isinstance(array, torch.Tensor)
