@@ -408,6 +408,21 @@ def test_memory_is_the_smaller_of_rows_and_scatter():
     assert few.components_.dtype == np.float64  # some rows were
 
 
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_single_rows_are_kept_in_few_blocks(kind, weighted):
+    X, weights = normal(200), np.random.default_rng(0).random(200) + 0.5
+    pca = PCA()
+    for i in range(200):
+        row = X[i : i + 1].astype(np.float32 if i == 70 else np.float64)
+        pca.partial_fit(kind(row), sample_weight=weights[i : i + 1] if weighted else None)
+    assert len(pca._collected.blocks) <= 16
+    assert pca._collected.n_rows == 200
+    X[70] = X[70].astype(np.float32)
+    whole = PCA(svd_solver="full").fit(X, sample_weight=weights if weighted else None)
+    close(pca, whole, 1e-8)
+
+
 def test_rows_kept_are_copies():
     X = normal(20)
     pca = PCA().partial_fit(X)
