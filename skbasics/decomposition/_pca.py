@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skbasics._arrays import Border, compute_device
+from skbasics._arrays import Border
 from skbasics._atomic import atomic
 from skbasics._sklearn import (
     Interval,
@@ -29,7 +29,6 @@ from skbasics.decomposition._spectral import (
     check_rows,
     returning,
     whole,
-    working,
 )
 
 
@@ -271,10 +270,10 @@ class PCA(
         check_n_components(self.n_components, "full", most, most)
         before, dtype = Collected(), data.dtype
         if not first:
-            dtype = str(np.result_type(dtype, self._dtype))
-            device = compute_device(data.border, self.device)
-            before = self._collected.mapped(lambda array: working(array, device))
-        self._go_on(before.plus(data.X, data.weights), dtype, data.border)
+            before, dtype = self._collected, str(np.result_type(dtype, self._dtype))
+        batch = Collected(blocks=(data.X,), weights=(data.weights,))
+        before, batch = self._working(data.border, before, batch)
+        self._go_on(before.plus(*batch.rows()), dtype, data.border)
         return self
 
     @atomic
@@ -297,11 +296,7 @@ class PCA(
             estimator._check_goes_on("merge")
         self._check_mergeable(other)
         border = Border.like(self._anchor)
-        device = compute_device(border, self.device)
-        mine, theirs = (
-            estimator._collected.mapped(lambda array: working(array, device))
-            for estimator in (self, other)
-        )
+        mine, theirs = self._working(border, self._collected, other._collected)
         dtype = str(np.result_type(self._dtype, other._dtype))
         self._go_on(mine.joined(theirs), dtype, border)
         return self

@@ -377,6 +377,21 @@ def test_a_stream_of_sparse_rows():
     close(pca, PCA(svd_solver="full").fit(wide.toarray()), 1e-8)
 
 
+def test_sparse_rows_are_computed_with_on_the_cpu():
+    X = sp.random_array((450, 8), density=0.3, rng=np.random.default_rng(0)).tocsr()
+    weights = np.random.default_rng(1).random(450) + 0.5
+    whole = PCA(3, svd_solver="full").fit(X.toarray(), sample_weight=weights)
+    elsewhere = PCA(3, device="meta")  # stands for a device whose tensors NumPy cannot mix with
+    for rows in (slice(0, 300), slice(300, 400), slice(400, 450)):
+        elsewhere.partial_fit(X[rows], sample_weight=weights[rows])
+    close(elsewhere, whole)
+    parts = [
+        PCA(3, device="meta").partial_fit(X[rows], None, weights[rows])
+        for rows in (slice(0, 300), slice(300, 450))
+    ]
+    close(parts[0] + parts[1], whole)
+
+
 @pytest.mark.parametrize("namespace", ["torch", "array_api_strict"])
 def test_tensors_stay_tensors(namespace):
     xp = pytest.importorskip(namespace)
@@ -601,3 +616,6 @@ def test_cuda(solver):
         if solver != "randomized":
             stream = PCA(3).partial_fit(tensor[:100]).partial_fit(tensor[100:])
             assert_allclose(stream.components_.cpu(), here.components_, atol=1e-9)
+    if solver != "randomized":
+        mixed = PCA(3, device="cuda").partial_fit(X[:100]).partial_fit(sp.csr_array(X[100:150]))
+        close(mixed.partial_fit(X[150:200]).partial_fit(sp.csr_array(X[200:])), here)
