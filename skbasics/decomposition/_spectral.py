@@ -99,7 +99,12 @@ class SpectralAttributes:
 
     def __getattr__(self, name: str) -> Any:
         if name in SPECTRAL and "_collected" in vars(self):
-            self._settle()
+            try:
+                self._settle()
+            except NotFittedError:
+                raise
+            except ValueError as error:  # `hasattr` and `dir` understand an AttributeError alone
+                raise NotFittedError(*error.args) from error
             return vars(self)[name]
         return object.__getattribute__(self, name)  # raises, in the words of who knows why
 
@@ -159,7 +164,8 @@ class SpectralAttributes:
         self._set_seen(collected.weight, dtype)
 
     def _set_seen(self, n_samples: float, dtype: str) -> None:
-        self.n_samples_ = int(n_samples) if n_samples == int(n_samples) else n_samples
+        countable = n_samples < 2**53 and n_samples == int(n_samples)
+        self.n_samples_ = int(n_samples) if countable else n_samples
         self._dtype = dtype
 
     def _set_spectral(self, found: solvers.Spectrum, n_components: Any, border: Border) -> None:

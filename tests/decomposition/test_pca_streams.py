@@ -265,6 +265,17 @@ def test_fractions_of_rows_count():
     close(stream(X, [3, 50], weights), pca)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_large_weights(solver):
+    X, weights = normal(), np.random.default_rng(1).random(400) + 1
+    n = weights.sum()
+    settings = {"svd_solver": solver, "random_state": 0}
+    pca = PCA(3, **settings).fit(X, sample_weight=weights * 1e30)
+    expected = PCA(3, **settings).fit(X, sample_weight=weights).explained_variance_ * (n - 1) / n
+    assert_allclose(pca.explained_variance_, expected, rtol=1e-10)
+    assert np.isfinite(pca.score(X))
+
+
 @pytest.mark.parametrize("weights", [None, np.full(400, 1e-3)])
 def test_rows_must_count_as_more_than_one(weights):
     X = normal()[:1] if weights is None else normal()
@@ -483,6 +494,8 @@ def test_a_setting_that_cannot_be_is_refused_in_mid_stream(k, sentence):
     pca = PCA(2).partial_fit(normal()).set_params(n_components=k)
     with pytest.raises(ValueError, match=re.escape(sentence)):
         _ = pca.components_
+    assert not hasattr(pca, "components_")
+    assert "partial_fit" in dir(pca)
     close(pca.set_params(n_components=3), PCA(3, svd_solver="full").fit(normal()))
 
 
