@@ -129,7 +129,8 @@ class PCA(
     "randomized" keep the components alone.
 
     Long float32 batches (of 2^27 / n_features^2 rows or more) are multiplied in float32, block
-    by block, and added up in float64; variances below 3e-8 of the largest then count as zero.
+    by block, and added up in float64; variances below 3e-8 of the largest then count as zero,
+    unless they are those of features on a smaller scale.
 
     References
     ----------

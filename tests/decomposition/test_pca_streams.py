@@ -175,6 +175,20 @@ def test_small_variances_of_float32_features_are_kept(how):
     assert pca.noise_variance_ == pytest.approx(truth[3], rel=1e-6)
 
 
+@pytest.mark.parametrize("how", ["fit", "stream"])
+def test_float32_products_keep_features_on_a_smaller_scale(monkeypatch, how):
+    monkeypatch.setattr(scatter, "FLOAT32_FROM", 1)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((9000, 6)) * [1e4, 1, 1, 1, 0.5, 0]
+    X[:, 1] += X[:, 0] / 1e4
+    X = X.astype(np.float32)
+    pca = PCA(svd_solver="covariance_eigh")
+    pca = pca.fit(X) if how == "fit" else stream(X, [4500])
+    truth = true_variances(X)
+    assert_allclose(pca.explained_variance_[:5], truth[:5], rtol=2e-5)
+    assert pca.explained_variance_[5] == 0
+
+
 def test_float32_products_are_remembered_in_a_stream(monkeypatch):
     monkeypatch.setattr(scatter, "FLOAT32_FROM", 1)
     rng = np.random.default_rng(0)
