@@ -9,7 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 
-from skbasics._arrays import Border, compute_device
+from skbasics._arrays import Border
 from skbasics._atomic import training_method
 from skbasics._merging import Mergeable
 from skbasics._sklearn import (
@@ -27,7 +27,6 @@ from skbasics.decomposition._spectral import (
     check_rows,
     returning,
     whole,
-    working,
 )
 
 
@@ -129,7 +128,8 @@ class PCA(
     "randomized" keep the components alone.
 
     Long float32 batches (of 2^27 / n_features^2 rows or more) are multiplied in float32, block
-    by block, and added up in float64; variances below 3e-8 of the largest then count as zero.
+    by block, and added up in float64; variances below 3e-8 of the largest then count as zero,
+    unless they are those of features on a smaller scale.
 
     References
     ----------
@@ -270,21 +270,17 @@ class PCA(
         check_n_components(self.n_components, "full", most, most)
         before, dtype = Collected(), data.dtype
         if not first:
-            dtype = str(np.result_type(dtype, self._dtype))
-            device = compute_device(data.border, self.device)
-            before = self._collected.mapped(lambda array: working(array, device))
-        self._go_on(before.plus(data.X, data.weights), dtype, data.border)
+            before, dtype = self._collected, str(np.result_type(dtype, self._dtype))
+        batch = Collected(blocks=(data.X,), weights=(data.weights,))
+        before, batch = self._working(data.border, before, batch)
+        self._go_on(before.plus(*batch.rows()), dtype, data.border)
         return self
 
     def _join(self, other: "PCA") -> None:
         for estimator in (self, other):
             estimator._check_goes_on("merge")
         border = Border.like(self._anchor)
-        device = compute_device(border, self.device)
-        mine, theirs = (
-            estimator._collected.mapped(lambda array: working(array, device))
-            for estimator in (self, other)
-        )
+        mine, theirs = self._working(border, self._collected, other._collected)
         dtype = str(np.result_type(self._dtype, other._dtype))
         self._go_on(mine.joined(theirs), dtype, border)
 

@@ -180,8 +180,7 @@ class Collected:
         most = max(X.shape[1], FEW_ROWS)
         if X.shape[0] >= most:
             return self._with_scatter(X, weights)
-        weights = weights if weights is None else _copied(weights)
-        more = replace(self, blocks=(*self.blocks, _copied(X)), weights=(*self.weights, weights))
+        more = self._with_block(_copied(X), weights if weights is None else _copied(weights))
         return more if more.n_rows < most else more.flushed()
 
     def joined(self, other: "Collected") -> "Collected":
@@ -226,6 +225,18 @@ class Collected:
         weights = tuple(w if w is None else function(w) for w in self.weights)
         return Collected(moments, blocks, weights, self.coarse)
 
+    def _with_block(self, X: Any, weights: Array | None) -> "Collected":
+        """Return these rows and those of X, joined with blocks before it that are not longer.
+
+        So a stream of n single rows holds no more than log n blocks, and takes them quickly.
+        """
+        blocks, others = self.blocks, self.weights
+        while blocks and _joinable(blocks[-1], X) and (others[-1] is None) == (weights is None):
+            last = Collected(blocks=(blocks[-1], X), weights=(others[-1], weights))
+            X, weights = last.rows()
+            blocks, others = blocks[:-1], others[:-1]
+        return replace(self, blocks=(*blocks, X), weights=(*others, weights))
+
     def _with_scatter(self, X: Any, weights: Array | None) -> "Collected":
         if X.shape[1] > SCATTER_LIMIT:
             raise ValueError(
@@ -241,6 +252,11 @@ class Collected:
             moments = merge(self.moments, moments)
         coarse = self.coarse or multiplied_in_float32(X, weights)
         return replace(self, moments=moments, coarse=coarse)
+
+
+def _joinable(before: Any, block: Any) -> bool:
+    alike = type(before) is type(block) and before.dtype == block.dtype
+    return alike and before.shape[0] <= block.shape[0]
 
 
 def _copied(array: Any) -> Any:

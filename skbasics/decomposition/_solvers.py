@@ -189,9 +189,24 @@ def by_scatter(collected: Collected) -> Spectrum:
     scatter = as_tensor(moments.scatter)
     _finite(scatter.trace())
     squares, V = _eigh(scatter)
+    squares, V = _resolved(squares, V.mT, scatter) if coarse else (squares, V.mT)
     location = as_tensor(moments.shift), as_tensor(moments.mean)
-    noise = max(_eigh_noise(scatter), torch.finfo(torch.float32).eps / 4 if coarse else 0.0)
-    return Spectrum(squares, V.mT, float(squares.sum()), *location, noise)
+    return Spectrum(squares, V, float(squares.sum()), *location, _eigh_noise(scatter))
+
+
+def _resolved(squares: Tensor, V: Tensor, scatter: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Return the squares with zeros for those that float32 products leave to rounding, and V.
+
+    A product of features i and j is off by a share of :math:`s_i s_j` with :math:`s_i^2 =
+    S_{ii}`, a square along v therefore by that of :math:`(\sum_i |v_i| s_i)^2`: features on a
+    small scale of their own keep their digits.
+    """
+    sizes = scatter.diagonal().clamp(min=0).sqrt()
+    errors = (V.abs() @ sizes).square().clamp(max=squares[0]) * torch.finfo(torch.float32).eps / 4
+    kept = squares > errors
+    found = torch.zeros_like(squares)
+    found[: int(kept.sum())] = squares[kept]
+    return found, V[kept]
 
 
 def _eigh(A: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.exceptions import NotFittedError
 
-from skbasics._arrays import Border, as_numpy, as_tensor, compute_device, own_random_state
+from skbasics._arrays import CPU, Border, as_numpy, as_tensor, compute_device, own_random_state
 from skbasics._data import select
 from skbasics._sklearn import check_sample_weight, validate_data
 from skbasics.decomposition import _solvers as solvers
@@ -67,7 +67,7 @@ def check_rows(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Ro
         if not counts.all():
             X, weights = select(X, counts), weights[counts]
         weights = None if (weights == 1).all() else weights
-    device = torch.device("cpu")
+    device = CPU
     if not sp.issparse(X) and estimator.svd_solver != "arpack":
         device = compute_device(border, estimator.device)
     X = X if sp.issparse(X) else working(X, device)
@@ -99,7 +99,12 @@ class SpectralAttributes:
 
     def __getattr__(self, name: str) -> Any:
         if name in SPECTRAL and "_collected" in vars(self):
-            self._settle()
+            try:
+                self._settle()
+            except NotFittedError:
+                raise
+            except ValueError as error:  # `hasattr` and `dir` understand an AttributeError alone
+                raise NotFittedError(*error.args) from error
             return vars(self)[name]
         return object.__getattribute__(self, name)  # raises, in the words of who knows why
 
@@ -127,10 +132,16 @@ class SpectralAttributes:
             )
         n_components = solvers.check_n_components(self.n_components, "full", n_rows, n_features)
         border = Border.like(self._anchor)
-        device = compute_device(border, self.device)
-        collected = self._collected.mapped(lambda array: working(array, device))
+        (collected,) = self._working(border, self._collected)
         found = solvers.spectrum(collected)
         self._set_spectral(found, n_components, border)
+
+    def _working(self, border: Border, *parts: Collected) -> list[Collected]:
+        """Return what streams have shown where it is computed with: for sparse rows, the CPU."""
+        device = compute_device(border, self.device)
+        if any(sp.issparse(block) for part in parts for block in part.blocks):
+            device = CPU
+        return [part.mapped(lambda array: working(array, device)) for part in parts]
 
     @property
     def _anchor(self) -> Any:
@@ -153,7 +164,8 @@ class SpectralAttributes:
         self._set_seen(collected.weight, dtype)
 
     def _set_seen(self, n_samples: float, dtype: str) -> None:
-        self.n_samples_ = int(n_samples) if n_samples == int(n_samples) else n_samples
+        countable = n_samples < 2**53 and n_samples == int(n_samples)
+        self.n_samples_ = int(n_samples) if countable else n_samples
         self._dtype = dtype
 
     def _set_spectral(self, found: solvers.Spectrum, n_components: Any, border: Border) -> None:

@@ -175,6 +175,20 @@ def test_small_variances_of_float32_features_are_kept(how):
     assert pca.noise_variance_ == pytest.approx(truth[3], rel=1e-6)
 
 
+@pytest.mark.parametrize("how", ["fit", "stream"])
+def test_float32_products_keep_features_on_a_smaller_scale(monkeypatch, how):
+    monkeypatch.setattr(scatter, "FLOAT32_FROM", 1)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((9000, 6)) * [1e4, 1, 1, 1, 0.5, 0]
+    X[:, 1] += X[:, 0] / 1e4
+    X = X.astype(np.float32)
+    pca = PCA(svd_solver="covariance_eigh")
+    pca = pca.fit(X) if how == "fit" else stream(X, [4500])
+    truth = true_variances(X)
+    assert_allclose(pca.explained_variance_[:5], truth[:5], rtol=2e-5)
+    assert pca.explained_variance_[5] == 0
+
+
 def test_float32_products_are_remembered_in_a_stream(monkeypatch):
     monkeypatch.setattr(scatter, "FLOAT32_FROM", 1)
     rng = np.random.default_rng(0)
@@ -263,6 +277,17 @@ def test_fractions_of_rows_count():
     assert_allclose(pca.get_covariance(), covariance * unbiased, rtol=1e-10, atol=1e-12)
     assert pca.n_samples_ == pytest.approx(n)
     close(stream(X, [3, 50], weights), pca)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_large_weights(solver):
+    X, weights = normal(), np.random.default_rng(1).random(400) + 1
+    n = weights.sum()
+    settings = {"svd_solver": solver, "random_state": 0}
+    pca = PCA(3, **settings).fit(X, sample_weight=weights * 1e30)
+    expected = PCA(3, **settings).fit(X, sample_weight=weights).explained_variance_ * (n - 1) / n
+    assert_allclose(pca.explained_variance_, expected, rtol=1e-10)
+    assert np.isfinite(pca.score(X))
 
 
 @pytest.mark.parametrize("weights", [None, np.full(400, 1e-3)])
@@ -377,6 +402,21 @@ def test_a_stream_of_sparse_rows():
     close(pca, PCA(svd_solver="full").fit(wide.toarray()), 1e-8)
 
 
+def test_sparse_rows_are_computed_with_on_the_cpu():
+    X = sp.random_array((450, 8), density=0.3, rng=np.random.default_rng(0)).tocsr()
+    weights = np.random.default_rng(1).random(450) + 0.5
+    whole = PCA(3, svd_solver="full").fit(X.toarray(), sample_weight=weights)
+    elsewhere = PCA(3, device="meta")  # stands for a device whose tensors NumPy cannot mix with
+    for rows in (slice(0, 300), slice(300, 400), slice(400, 450)):
+        elsewhere.partial_fit(X[rows], sample_weight=weights[rows])
+    close(elsewhere, whole)
+    parts = [
+        PCA(3, device="meta").partial_fit(X[rows], None, weights[rows])
+        for rows in (slice(0, 300), slice(300, 450))
+    ]
+    close(parts[0] + parts[1], whole)
+
+
 @pytest.mark.parametrize("namespace", ["torch", "array_api_strict"])
 def test_tensors_stay_tensors(namespace):
     xp = pytest.importorskip(namespace)
@@ -406,6 +446,21 @@ def test_memory_is_the_smaller_of_rows_and_scatter():
     assert many._collected.blocks == ()
     assert many._collected.moments.scatter.shape == (280, 280)
     assert few.components_.dtype == np.float64  # some rows were
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_single_rows_are_kept_in_few_blocks(kind, weighted):
+    X, weights = normal(200), np.random.default_rng(0).random(200) + 0.5
+    pca = PCA()
+    for i in range(200):
+        row = X[i : i + 1].astype(np.float32 if i == 70 else np.float64)
+        pca.partial_fit(kind(row), sample_weight=weights[i : i + 1] if weighted else None)
+    assert len(pca._collected.blocks) <= 16
+    assert pca._collected.n_rows == 200
+    X[70] = X[70].astype(np.float32)
+    whole = PCA(svd_solver="full").fit(X, sample_weight=weights if weighted else None)
+    close(pca, whole, 1e-8)
 
 
 def test_rows_kept_are_copies():
@@ -453,6 +508,8 @@ def test_a_setting_that_cannot_be_is_refused_in_mid_stream(k, sentence):
     pca = PCA(2).partial_fit(normal()).set_params(n_components=k)
     with pytest.raises(ValueError, match=re.escape(sentence)):
         _ = pca.components_
+    assert not hasattr(pca, "components_")
+    assert "partial_fit" in dir(pca)
     close(pca.set_params(n_components=3), PCA(3, svd_solver="full").fit(normal()))
 
 
@@ -584,3 +641,6 @@ def test_cuda(solver):
         if solver != "randomized":
             stream = PCA(3).partial_fit(tensor[:100]).partial_fit(tensor[100:])
             assert_allclose(stream.components_.cpu(), here.components_, atol=1e-9)
+    if solver != "randomized":
+        mixed = PCA(3, device="cuda").partial_fit(X[:100]).partial_fit(sp.csr_array(X[100:150]))
+        close(mixed.partial_fit(X[150:200]).partial_fit(sp.csr_array(X[200:])), here)
