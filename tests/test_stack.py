@@ -104,7 +104,7 @@ def test_all_that_may_differ_does(rule):
         {"optimizer": "gd"},
         {"activation": torch.sin},
     ],
-    ids=str,
+    ids=lambda params: "-".join(params),
 )
 def test_one_thing_for_all(params):
     estimators = [clone(BASE).set_params(random_state=k).set_params(**params) for k in range(5)]
