@@ -214,7 +214,7 @@ def _together(samples: Sequence[Sample]) -> tuple[Rows, list[Tensor] | None]:
     subsets = []
     for sample in samples:
         X_rows = slice(None) if sample.index is None else sample.index
-        numbers = np.arange(sample.X.shape[0])[X_rows] + starts[sample.block]
+        numbers = np.arange(sample.X.shape[0], dtype=np.int32)[X_rows] + starts[sample.block]
         y[_as_index(numbers, y)] = sample.target
         taken = numbers if sample.train is None else numbers[sample.train]
         subsets.append(_as_index(taken, y))
@@ -222,7 +222,7 @@ def _together(samples: Sequence[Sample]) -> tuple[Rows, list[Tensor] | None]:
 
 
 def _as_index(numbers: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(numbers).to(like.device)
+    return torch.from_numpy(numbers.astype(np.int32, copy=False)).to(like.device)
 
 
 def _stacked(parts: list[Any]) -> Any:

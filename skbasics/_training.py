@@ -134,7 +134,7 @@ class Batches:
         self.rows, self.subsets, self.weights = rows, subsets, weights
         self.shuffle, self.random_states = shuffle, random_states
         counts = [len(rows)] * len(batch_sizes) if subsets is None else [len(s) for s in subsets]
-        self.orders = [np.arange(count) for count in counts]
+        self.orders = [np.arange(count, dtype=np.int32) for count in counts]
         if orders is not None and [len(order) for order in orders] == counts:
             self.orders = list(orders)
         self.slices = [
@@ -188,8 +188,8 @@ class Batches:
                 self.orders[k] = self.orders[k][state.permutation(len(self.orders[k]))]
         device = self.rows.y.device
         orders = [torch.from_numpy(order).to(device) for order in self.orders]
-        weights = None if self.weights is None else _padded(_each(self.weights, orders))
-        return _padded(orders if self.subsets is None else _each(self.subsets, orders)), weights
+        weights = None if self.weights is None else _gathered(self.weights, orders)
+        return _padded(orders) if self.subsets is None else _gathered(self.subsets, orders), weights
 
     def _aligned_batches(self, index: Tensor, weights: Tensor | None) -> Iterator[Batch]:
         """Fetch the rows of several small batches at once, and cut them into batches."""
@@ -245,6 +245,16 @@ def _n_common(a: list[slice], b: list[slice]) -> int:
 
 def _each(values: Sequence[Tensor] | Tensor, parts: Sequence[Any]) -> list[Tensor]:
     return [value[part] for value, part in zip(values, parts, strict=True)]
+
+
+def _gathered(values: Sequence[Tensor], orders: Sequence[Tensor]) -> Tensor:
+    """Return K vectors, each in its order, as a matrix padded by zeros, without more copies."""
+    if len(orders) == 1:
+        return values[0][orders[0]][None]
+    matrix = values[0].new_zeros(len(orders), max(map(len, orders)))
+    for row, value, order in zip(matrix, values, orders, strict=True):
+        torch.index_select(value, 0, order, out=row[: len(order)])
+    return matrix
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:
