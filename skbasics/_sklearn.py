@@ -6,6 +6,7 @@ rename costs one line.
 
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition._pca import _infer_dimension as infer_dimension
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._array_api import (
     check_same_namespace,
     get_namespace_and_device,
@@ -49,6 +50,7 @@ __all__ = [
     "get_namespace_and_device",
     "infer_dimension",
     "move_to",
+    "safe_indexing",
     "validate_data",
     "validate_parameter_constraints",
     "with_callbacks",

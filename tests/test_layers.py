@@ -20,8 +20,10 @@ LEVELS = [
     ["_run", "_options"],
     ["_callbacks", "_fitted", "_held_out"],
     ["_base"],
+    ["_stack"],
     ["_classification", "_regression"],
     ["neural_network", "decomposition", "pipeline", "stats"],
+    ["model_selection"],
     ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -1,0 +1,237 @@
+"""The rounds of an experiment: a training set for each, a fit, and its predictions."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm import tqdm
+
+from skbasics import _stack
+from skbasics._arrays import SEED_BOUND, as_numpy
+from skbasics._sklearn import safe_indexing
+from skbasics._stack import Job, fit_side_by_side
+
+CHUNK_BYTES = 2**28
+"""Room for the training sets that wait to be fitted together."""
+CHUNK_ROUNDS = 256
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the estimator of one round says of the test rows.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_test,), (n_test, n_outputs) or (n_test, n_classes)
+    classes : ndarray or None
+        The columns of probabilities.
+    """
+
+    values: np.ndarray
+    classes: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Training sets, and what is predicted after each.
+
+    Attributes
+    ----------
+    estimator : estimator
+        The user's; only its clones are fitted.
+    X, y : array-like or None
+        The rows to resample, None where a sampler draws fresh ones.
+    X_test : array-like
+        The rows to predict.
+    resampling : {"bootstrap", "subsample"} or callable
+    n_drawn : int
+        Rows of a training set; for a sampler without meaning.
+    method : {"predict", "predict_proba"}
+    """
+
+    estimator: Any
+    X: Any
+    y: Any
+    X_test: Any
+    resampling: str | Callable
+    n_drawn: int
+    method: str
+
+    def predictions(self, seeds: np.ndarray, n_jobs: int | None, verbose: bool) -> list[Prediction]:
+        """Return the predictions of every round; `seeds` has a row for each."""
+        with tqdm(total=len(seeds), desc="rounds", disable=not verbose) as bar:
+            if _stack.stackable(_last_step(self.estimator)):
+                results = self._side_by_side(seeds)
+            else:
+                results = self._one_by_one(seeds, n_jobs, verbose)
+            return [self._counted(result, bar) for result in results]
+
+    @staticmethod
+    def _counted(result: Prediction, bar: tqdm) -> Prediction:
+        bar.update()
+        return result
+
+    def _one_by_one(
+        self, seeds: np.ndarray, n_jobs: int | None, verbose: bool
+    ) -> Iterator[Prediction]:
+        # Not every backend of joblib can hand out results as they come; the bar needs that.
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator" if verbose else "list")
+        return parallel(delayed(self._alone)(number, seed) for number, seed in enumerate(seeds))
+
+    def _alone(self, number: int, seeds: np.ndarray) -> Prediction:
+        X, y, rows = self._training_set(number, seeds[0])
+        X, y = _take(X, rows), _take(y, rows)
+        estimator = _seeded(self.estimator, seeds[1])
+        try:
+            estimator.fit(X, y)
+        except Exception as error:
+            raise _explained(error, number, self.estimator, y) from error
+        return self._predict(estimator, self.X_test)
+
+    def _side_by_side(self, seeds: np.ndarray) -> Iterator[Prediction]:
+        numbers = np.arange(len(seeds))
+        size = self._chunk_size()
+        for chunk in np.split(numbers, range(size, len(seeds), size)):
+            fits = [self._prepared(number, seeds[number]) for number in chunk]
+            errors = fit_side_by_side([job for _, job in fits])
+            for number, (head, job), error in zip(chunk, fits, errors, strict=True):
+                if error is not None:
+                    y = _take(job.y, job.rows)
+                    raise _explained(error, number, self.estimator, y) from error
+                X_test = self.X_test if head is None else head.transform(self.X_test)
+                yield self._predict(job.estimator, X_test)
+
+    def _prepared(self, number: int, seeds: np.ndarray) -> tuple[Pipeline | None, Job]:
+        """Return the fitted steps before the last, if any, and the fit of the last."""
+        X, y, rows = self._training_set(number, seeds[0])
+        estimator = _seeded(self.estimator, seeds[1])
+        if rows is not None and not _by_number(X):
+            X, y, rows = _take(X, rows), _take(y, rows), None
+        if not isinstance(estimator, Pipeline):
+            return None, Job(estimator, X, y, rows)
+        last = _last_step(estimator)
+        if len(estimator.steps) == 1:
+            return None, Job(last, X, y, rows)
+        X, y, head = _take(X, rows), _take(y, rows), estimator[:-1]
+        try:
+            return head, Job(last, head.fit_transform(X, y), y)
+        except Exception as error:
+            raise _explained(error, number, self.estimator, y) from error
+
+    def _training_set(self, number: int, seed: int) -> tuple[Any, Any, np.ndarray | None]:
+        """Return X, y and the rows of them that round `number` takes; None is all."""
+        generator = np.random.RandomState(seed)
+        if callable(self.resampling):
+            return *check_sample(self.resampling(generator), number, self.X_test), None
+        n = _length(self.y)
+        if self.resampling == "bootstrap":
+            return self.X, self.y, generator.randint(0, n, self.n_drawn)
+        return self.X, self.y, generator.permutation(n)[: self.n_drawn]
+
+    def _predict(self, estimator: Any, X_test: Any) -> Prediction:
+        values = np.asarray(as_numpy(getattr(estimator, self.method)(X_test)))
+        if self.method == "predict":
+            return Prediction(values, None)
+        return Prediction(values, np.asarray(as_numpy(estimator.classes_)))
+
+    def _chunk_size(self) -> int:
+        """Return the rounds to fit together: only rows that are shared cost nothing to wait."""
+        if _by_number(self.X) and not isinstance(self.estimator, Pipeline):
+            return CHUNK_ROUNDS
+        shape = np.shape(self.X_test)
+        n_drawn = self.n_drawn or _length(self.X_test)
+        held = 8 * n_drawn * int(np.prod(shape[1:])) if shape else CHUNK_BYTES
+        return int(np.clip(CHUNK_BYTES // max(held, 1), 1, CHUNK_ROUNDS))
+
+
+def round_seeds(generator: np.random.RandomState, n_rounds: int) -> np.ndarray:
+    """Return two seeds for each round, of its training set and of its estimator.
+
+    Fewer rounds are the first of more.
+    """
+    return generator.randint(SEED_BOUND, size=(n_rounds, 2))
+
+
+def check_sample(sample: Any, number: int, X_test: Any) -> tuple[Any, Any]:
+    """Return what a sampler drew, as X and y.
+
+    Raises
+    ------
+    ValueError
+        If it is no pair, its parts are not equally long, or its columns are not those of X_test.
+    """
+    expected = (
+        "resampling must return a training set (X, y), as in "
+        "`lambda rng: make_friedman1(100, random_state=rng)`"
+    )
+    if not isinstance(sample, (tuple, list)) or len(sample) != 2:
+        raise ValueError(f"{expected}, and in round {number} it returned {_described(sample)}.")
+    X, y = sample
+    y = y if hasattr(y, "__array_namespace__") else np.asarray(y)
+    n_rows, n_targets = _length(X), _length(y)
+    if n_rows != n_targets or not n_rows:
+        raise ValueError(
+            f"{expected} with a y for each row, and in round {number} it returned {n_rows} rows "
+            f"of X and {n_targets} of y."
+        )
+    shape, test_shape = np.shape(X), np.shape(X_test)
+    if shape[1:] != test_shape[1:]:
+        raise ValueError(
+            f"{expected} with the columns of X_test, and in round {number} its X has the shape "
+            f"{shape} where X_test has {test_shape}."
+        )
+    return X, y
+
+
+def _described(sample: Any) -> str:
+    if isinstance(sample, (tuple, list)):
+        return f"{len(sample)} things"
+    return f"an array of shape {sample.shape}" if hasattr(sample, "shape") else repr(sample)
+
+
+def _seeded(estimator: Any, seed: int) -> Any:
+    """Return a clone whose `random_state` parameters, nested ones too, are seeded where None."""
+    copy, generator = clone(estimator), np.random.RandomState(seed)
+    seeds = {}
+    for key, value in sorted(copy.get_params().items(), key=lambda item: item[0]):
+        if key == "random_state" or key.endswith("__random_state"):
+            drawn = int(generator.randint(SEED_BOUND))  # a seed that is set shifts no other
+            if value is None:
+                seeds[key] = drawn
+    return copy.set_params(**seeds)
+
+
+def _explained(error: Exception, number: int, estimator: Any, y: Any) -> Exception:
+    """Return a failed fit's error with the round in it, and the remedy for a lone class."""
+    y = np.asarray(as_numpy(y))
+    if isinstance(error, ValueError) and y.ndim == 1 and len(np.unique(y)) == 1:
+        name = type(_last_step(estimator)).__name__
+        return ValueError(
+            f"In round {number} all {len(y)} training rows have the class {y[0].item()!r}, and "
+            f"{name} refuses to learn from one class alone: {error} Take more rows, "
+            'resampling="subsample" with a larger train_size, or a sampler (a callable) that draws '
+            "every class."
+        )
+    error.add_note(f"This was raised by the fit of round {number}.")
+    return error
+
+
+def _last_step(estimator: Any) -> Any:
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+
+
+def _by_number(X: Any) -> bool:
+    """Whether a stack can pick the rows itself: not of data frames and lists."""
+    return hasattr(X, "shape") and not hasattr(X, "columns")
+
+
+def _take(X: Any, rows: np.ndarray | None) -> Any:
+    return X if rows is None else safe_indexing(X, rows)
+
+
+def _length(X: Any) -> int:
+    return X.shape[0] if hasattr(X, "shape") else len(X)
