@@ -1,12 +1,13 @@
 """The rounds of an experiment: a training set for each, a fit, and its predictions."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
@@ -93,32 +94,34 @@ class Rounds:
         return self._predict(estimator, self.X_test)
 
     def _side_by_side(self, seeds: np.ndarray) -> Iterator[Prediction]:
+        rounds = self if _has_head(self.estimator) else self._in_plain_arrays()
         numbers = np.arange(len(seeds))
-        size = self._chunk_size()
+        size = rounds._chunk_size()
         for chunk in np.split(numbers, range(size, len(seeds), size)):
-            fits = [self._prepared(number, seeds[number]) for number in chunk]
+            fits = [rounds._prepared(number, seeds[number]) for number in chunk]
             errors = fit_side_by_side([job for _, job in fits])
             for number, (head, job), error in zip(chunk, fits, errors, strict=True):
                 if error is not None:
                     y = _take(job.y, job.rows)
                     raise _explained(error, number, self.estimator, y) from error
-                X_test = self.X_test if head is None else head.transform(self.X_test)
+                X_test = rounds.X_test if head is None else plain(head.transform(self.X_test))
                 yield self._predict(job.estimator, X_test)
+
+    def _in_plain_arrays(self) -> "Rounds":
+        names = [list(getattr(X, "columns", ())) for X in (self.X, self.X_test)]
+        if names[0] != names[1] and all(names):
+            raise ValueError(f"X has the columns {names[0]} and X_test has {names[1]}.")
+        return replace(self, X=plain(self.X), X_test=plain(self.X_test))
 
     def _prepared(self, number: int, seeds: np.ndarray) -> tuple[Pipeline | None, Job]:
         """Return the fitted steps before the last, if any, and the fit of the last."""
         X, y, rows = self._training_set(number, seeds[0])
         estimator = _seeded(self.estimator, seeds[1])
-        if rows is not None and not _by_number(X):
-            X, y, rows = _take(X, rows), _take(y, rows), None
-        if not isinstance(estimator, Pipeline):
-            return None, Job(estimator, X, y, rows)
-        last = _last_step(estimator)
-        if len(estimator.steps) == 1:
-            return None, Job(last, X, y, rows)
+        if not _has_head(estimator):
+            return None, Job(_last_step(estimator), plain(X), y, rows)
         X, y, head = _take(X, rows), _take(y, rows), estimator[:-1]
         try:
-            return head, Job(last, head.fit_transform(X, y), y)
+            return head, Job(_last_step(estimator), plain(head.fit_transform(X, y)), y)
         except Exception as error:
             raise _explained(error, number, self.estimator, y) from error
 
@@ -140,12 +143,19 @@ class Rounds:
 
     def _chunk_size(self) -> int:
         """Return the rounds to fit together: only rows that are shared cost nothing to wait."""
-        if _by_number(self.X) and not isinstance(self.estimator, Pipeline):
+        if not callable(self.resampling) and not _has_head(self.estimator):
             return CHUNK_ROUNDS
         shape = np.shape(self.X_test)
         n_drawn = self.n_drawn or _length(self.X_test)
-        held = 8 * n_drawn * int(np.prod(shape[1:])) if shape else CHUNK_BYTES
+        held = 8 * n_drawn * int(np.prod(shape[1:]))
         return int(np.clip(CHUNK_BYTES // max(held, 1), 1, CHUNK_ROUNDS))
+
+
+def plain(X: Any) -> Any:
+    """Return data frames and lists as arrays: a network beside others needs no names."""
+    if X is None or (hasattr(X, "shape") and not hasattr(X, "columns")):
+        return X
+    return check_array(X, accept_sparse="csr", dtype=None, ensure_all_finite=False)
 
 
 def round_seeds(generator: np.random.RandomState, n_rounds: int) -> np.ndarray:
@@ -224,9 +234,9 @@ def _last_step(estimator: Any) -> Any:
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
-def _by_number(X: Any) -> bool:
-    """Whether a stack can pick the rows itself: not of data frames and lists."""
-    return hasattr(X, "shape") and not hasattr(X, "columns")
+def _has_head(estimator: Any) -> bool:
+    """Whether there are steps before the last."""
+    return isinstance(estimator, Pipeline) and len(estimator.steps) > 1
 
 
 def _take(X: Any, rows: np.ndarray | None) -> Any:

@@ -42,8 +42,9 @@ class SquaredError:
     ) -> None:
         self.n_rounds = len(predictions)
         self._target = y if truth is None else truth
-        self._mean = predictions.mean(axis=0)
-        self._deviations = predictions - self._mean
+        apart = predictions - predictions[0]  # rounds that agree have variance zero, exactly
+        self._mean = predictions[0] + apart.mean(axis=0)
+        self._deviations = apart - apart.mean(axis=0)
         self._squares = (self._deviations**2).sum(axis=0)
         self._losses = ((predictions - self._target) ** 2).sum(axis=0)
         self._places = None if truth is not None else places

@@ -40,10 +40,9 @@ def domingos_by_definition(votes, law, optimal):
     c1 = P[optimal] - off * given
     bias = Fraction(main != optimal)
     variance = 1 - P[main]
-    if main == optimal:
-        c2 = Fraction(1)
-    else:
-        c2 = -P[optimal] / variance if variance else Fraction(0)  # -P(f = y* | f != m)
+    c2 = Fraction(1)
+    if main != optimal and variance:
+        c2 = -P[optimal] / variance  # -P(f = y* | f != m)
     loss = 1 - sum(P[c] * law[c] for c in range(k))
     return loss, c1 * noise, bias, c2 * variance
 
