@@ -1,5 +1,7 @@
 """The rounds of an experiment: a training set for each, a fit, and its predictions."""
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,10 +32,13 @@ class Prediction:
     values : ndarray of shape (n_test,), (n_test, n_outputs) or (n_test, n_classes)
     classes : ndarray or None
         The columns of probabilities.
+    warned : tuple of (type, str)
+        The kinds and words of warnings that the round gave.
     """
 
     values: np.ndarray
     classes: np.ndarray | None
+    warned: tuple[tuple[type[Warning], str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,18 +68,19 @@ class Rounds:
     method: str
 
     def predictions(self, seeds: np.ndarray, n_jobs: int | None, verbose: bool) -> list[Prediction]:
-        """Return the predictions of every round; `seeds` has a row for each."""
-        with tqdm(total=len(seeds), desc="rounds", disable=not verbose) as bar:
-            if _stack.stackable(_last_step(self.estimator)):
-                results = self._side_by_side(seeds)
-            else:
-                results = self._one_by_one(seeds, n_jobs, verbose)
-            return [self._counted(result, bar) for result in results]
+        """Return the predictions of every round; `seeds` has a row for each.
 
-    @staticmethod
-    def _counted(result: Prediction, bar: tqdm) -> Prediction:
-        bar.update()
-        return result
+        What many rounds warn of is said once.
+        """
+        if _stack.stackable(_last_step(self.estimator)):
+            results = self._side_by_side(seeds)
+        else:
+            results = self._one_by_one(seeds, n_jobs, verbose)
+        found = list(tqdm(results, total=len(seeds), desc="rounds", disable=not verbose))
+        warned = Counter(warning for result in found for warning in set(result.warned))
+        for (kind, words), count in warned.items():
+            warnings.warn(f"{words} (in {count} of {len(seeds)} rounds at least)", kind, stacklevel=3)
+        return found
 
     def _one_by_one(
         self, seeds: np.ndarray, n_jobs: int | None, verbose: bool
@@ -87,25 +93,36 @@ class Rounds:
         X, y, rows = self._training_set(number, seeds[0])
         X, y = _take(X, rows), _take(y, rows)
         estimator = _seeded(self.estimator, seeds[1])
-        try:
-            estimator.fit(X, y)
-        except Exception as error:
-            raise _explained(error, number, self.estimator, y) from error
-        return self._predict(estimator, self.X_test)
+        with warnings.catch_warnings(record=True) as caught:
+            try:
+                estimator.fit(X, y)
+            except Exception as error:
+                raise _explained(error, number, self.estimator, y) from error
+            prediction = self._predict(estimator, self.X_test)
+        return replace(prediction, warned=_said(caught))
 
     def _side_by_side(self, seeds: np.ndarray) -> Iterator[Prediction]:
         rounds = self if _has_head(self.estimator) else self._in_plain_arrays()
         numbers = np.arange(len(seeds))
         size = rounds._chunk_size()
         for chunk in np.split(numbers, range(size, len(seeds), size)):
-            fits = [rounds._prepared(number, seeds[number]) for number in chunk]
-            errors = fit_side_by_side([job for _, job in fits])
-            for number, (head, job), error in zip(chunk, fits, errors, strict=True):
-                if error is not None:
-                    y = _take(job.y, job.rows)
-                    raise _explained(error, number, self.estimator, y) from error
-                X_test = rounds.X_test if head is None else plain(head.transform(self.X_test))
-                yield self._predict(job.estimator, X_test)
+            with warnings.catch_warnings(record=True) as caught:
+                found = rounds._chunk(chunk, seeds)
+            # Which network of a stack warned is not told: the first stands for them.
+            yield replace(found[0], warned=_said(caught))
+            yield from found[1:]
+
+    def _chunk(self, numbers: np.ndarray, seeds: np.ndarray) -> list[Prediction]:
+        fits = [self._prepared(number, seeds[number]) for number in numbers]
+        errors = fit_side_by_side([job for _, job in fits])
+        found = []
+        for number, (head, job), error in zip(numbers, fits, errors, strict=True):
+            if error is not None:
+                y = _take(job.y, job.rows)
+                raise _explained(error, number, self.estimator, y) from error
+            X_test = self.X_test if head is None else plain(head.transform(self.X_test))
+            found.append(self._predict(job.estimator, X_test))
+        return found
 
     def _in_plain_arrays(self) -> "Rounds":
         names = [list(getattr(X, "columns", ())) for X in (self.X, self.X_test)]
@@ -228,6 +245,10 @@ def _explained(error: Exception, number: int, estimator: Any, y: Any) -> Excepti
         )
     error.add_note(f"This was raised by the fit of round {number}.")
     return error
+
+
+def _said(caught: list[warnings.WarningMessage]) -> tuple[tuple[type[Warning], str], ...]:
+    return tuple((warning.category, str(warning.message)) for warning in caught)
 
 
 def _last_step(estimator: Any) -> Any:

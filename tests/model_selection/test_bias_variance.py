@@ -1,5 +1,7 @@
 """The experiment as users make it: estimators, data and labels of every kind, and bad input."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -368,3 +370,23 @@ def test_a_bar(capsys):
     assert "7/7" in capsys.readouterr().err
     bias_variance_decomposition(Ridge(), X, y, **QUICK)
     assert capsys.readouterr().err == ""
+
+
+class Warns(Ridge):
+    def fit(self, X, y):
+        warnings.warn("too hot", RuntimeWarning, stacklevel=2)
+        if y.sum() > 880:
+            warnings.warn("too cold", UserWarning, stacklevel=2)
+        return super().fit(X, y)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_what_many_rounds_warn_of_is_said_once(n_jobs):
+    with pytest.warns() as caught:
+        bias_variance_decomposition(Warns(), X, y, n_jobs=n_jobs, **QUICK)
+    said = [(warning.category, str(warning.message)) for warning in caught]
+    assert said[0] == (RuntimeWarning, "too hot (in 7 of 7 rounds at least)")
+    assert len(said) == 2
+    assert said[1][1].startswith("too cold (in ")
+    assert {warning.filename for warning in caught} == {__file__}
