@@ -47,7 +47,9 @@ def theirs(rows: tuple, rounds: int, hidden: int, epochs: int) -> float:
     from sklearn.neural_network import MLPRegressor
 
     X, y, X_test, y_test = rows
-    model = MLPRegressor((hidden,), max_iter=epochs, tol=0.0, n_iter_no_change=epochs)
+    model = MLPRegressor(
+        hidden_layer_sizes=(hidden,), max_iter=epochs, tol=0.0, n_iter_no_change=epochs
+    )
     try:
         from mlxtend.evaluate import bias_variance_decomp
     except ImportError:
