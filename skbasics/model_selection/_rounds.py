@@ -4,6 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,9 @@ class Rounds:
         found = list(tqdm(results, total=len(seeds), desc="rounds", disable=not verbose))
         warned = Counter(warning for result in found for warning in set(result.warned))
         for (kind, words), count in warned.items():
-            warnings.warn(f"{words} (in {count} of {len(seeds)} rounds at least)", kind, stacklevel=3)
+            warnings.warn(
+                f"{words} (in {count} of {len(seeds)} rounds at least)", kind, stacklevel=3
+            )
         return found
 
     def _one_by_one(
@@ -92,7 +95,7 @@ class Rounds:
     def _alone(self, number: int, seeds: np.ndarray) -> Prediction:
         X, y, rows = self._training_set(number, seeds[0])
         X, y = _take(X, rows), _take(y, rows)
-        estimator = _seeded(self.estimator, seeds[1])
+        estimator = self._seeded(seeds[1])
         with warnings.catch_warnings(record=True) as caught:
             try:
                 estimator.fit(X, y)
@@ -133,7 +136,7 @@ class Rounds:
     def _prepared(self, number: int, seeds: np.ndarray) -> tuple[Pipeline | None, Job]:
         """Return the fitted steps before the last, if any, and the fit of the last."""
         X, y, rows = self._training_set(number, seeds[0])
-        estimator = _seeded(self.estimator, seeds[1])
+        estimator = self._seeded(seeds[1])
         if not _has_head(estimator):
             return None, Job(_last_step(estimator), plain(X), y, rows)
         X, y, head = _take(X, rows), _take(y, rows), estimator[:-1]
@@ -151,6 +154,21 @@ class Rounds:
         if self.resampling == "bootstrap":
             return self.X, self.y, generator.randint(0, n, self.n_drawn)
         return self.X, self.y, generator.permutation(n)[: self.n_drawn]
+
+    @cached_property
+    def _random_states(self) -> list[tuple[str, bool]]:
+        """The `random_state` parameters, nested ones too, and whether each is None."""
+        parameters = sorted(self.estimator.get_params().items(), key=lambda item: item[0])
+        names = ("random_state", "__random_state")
+        return [(k, v is None) for k, v in parameters if k == names[0] or k.endswith(names[1])]
+
+    def _seeded(self, seed: int) -> Any:
+        """Return a clone whose random states are seeded where they are None."""
+        generator = np.random.RandomState(seed)
+        # One is drawn for each, so that a seed which is set shifts no other.
+        drawn = generator.randint(SEED_BOUND, size=len(self._random_states)).tolist()
+        pairs = zip(self._random_states, drawn, strict=True)
+        return clone(self.estimator).set_params(**{k: seed for (k, none), seed in pairs if none})
 
     def _predict(self, estimator: Any, X_test: Any) -> Prediction:
         values = np.asarray(as_numpy(getattr(estimator, self.method)(X_test)))
@@ -218,18 +236,6 @@ def _described(sample: Any) -> str:
     if isinstance(sample, (tuple, list)):
         return f"{len(sample)} things"
     return f"an array of shape {sample.shape}" if hasattr(sample, "shape") else repr(sample)
-
-
-def _seeded(estimator: Any, seed: int) -> Any:
-    """Return a clone whose `random_state` parameters, nested ones too, are seeded where None."""
-    copy, generator = clone(estimator), np.random.RandomState(seed)
-    seeds = {}
-    for key, value in sorted(copy.get_params().items(), key=lambda item: item[0]):
-        if key == "random_state" or key.endswith("__random_state"):
-            drawn = int(generator.randint(SEED_BOUND))  # a seed that is set shifts no other
-            if value is None:
-                seeds[key] = drawn
-    return copy.set_params(**seeds)
 
 
 def _explained(error: Exception, number: int, estimator: Any, y: Any) -> Exception:
