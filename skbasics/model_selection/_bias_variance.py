@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import is_regressor
+from sklearn.base import clone, is_regressor
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
 
@@ -121,8 +121,9 @@ def bias_variance_decomposition(
     Notes
     -----
     Repeats: for squared error the noise is the pooled variance of y within equal rows (the pure
-    error of a lack-of-fit test), taken to be the same in all rows. For the other losses each
-    row's law of y are the shares among its equals; a row without any counts as noiseless.
+    error of a lack-of-fit test), taken to be the same in all rows, if at least half of the rows
+    have an equal. For the other losses each row's law of y are the shares among its equals; a row
+    without any counts as noiseless.
 
     A class that a round has not seen has the probability zero there, before clipping.
 
@@ -237,6 +238,7 @@ def _as_target(y: Any) -> Any:
 
 
 def _check_loss(estimator: Any, loss: str) -> None:
+    clone(estimator)  # refuses a class in the place of an instance
     name = type(estimator).__name__
     if loss == "log_loss" and not hasattr(estimator, "predict_proba"):
         raise ValueError(

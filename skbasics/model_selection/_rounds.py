@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
@@ -106,20 +107,28 @@ class Rounds:
 
     def _side_by_side(self, seeds: np.ndarray) -> Iterator[Prediction]:
         rounds = self if _has_head(self.estimator) else self._in_plain_arrays()
-        numbers = np.arange(len(seeds))
-        size = rounds._chunk_size()
-        for chunk in np.split(numbers, range(size, len(seeds), size)):
+        pending = iter(enumerate(seeds))
+        while True:
             with warnings.catch_warnings(record=True) as caught:
-                found = rounds._chunk(chunk, seeds)
+                found = rounds._chunk(pending)
+            if not found:
+                return
             # Which network of a stack warned is not told: the first stands for them.
             yield replace(found[0], warned=_said(caught))
             yield from found[1:]
 
-    def _chunk(self, numbers: np.ndarray, seeds: np.ndarray) -> list[Prediction]:
-        fits = [self._prepared(number, seeds[number]) for number in numbers]
-        errors = fit_side_by_side([job for _, job in fits])
+    def _chunk(self, pending: Iterator[tuple[int, np.ndarray]]) -> list[Prediction]:
+        """Return the predictions of the next rounds, as many as may wait for each other."""
+        fits, held = [], 0
+        for number, seeds in pending:
+            fits.append((number, *self._prepared(number, seeds)))
+            X = fits[-1][-1].X
+            held += 0 if X is self.X else _bytes(X)
+            if held >= CHUNK_BYTES or len(fits) == CHUNK_ROUNDS:
+                break
+        errors = fit_side_by_side([job for _, _, job in fits]) if fits else []
         found = []
-        for number, (head, job), error in zip(numbers, fits, errors, strict=True):
+        for (number, head, job), error in zip(fits, errors, strict=True):
             if error is not None:
                 y = _take(job.y, job.rows)
                 raise _explained(error, number, self.estimator, y) from error
@@ -175,15 +184,6 @@ class Rounds:
         if self.method == "predict":
             return Prediction(values, None)
         return Prediction(values, np.asarray(as_numpy(estimator.classes_)))
-
-    def _chunk_size(self) -> int:
-        """Return the rounds to fit together: only rows that are shared cost nothing to wait."""
-        if not callable(self.resampling) and not _has_head(self.estimator):
-            return CHUNK_ROUNDS
-        shape = np.shape(self.X_test)
-        n_drawn = self.n_drawn or _length(self.X_test)
-        held = 8 * n_drawn * int(np.prod(shape[1:]))
-        return int(np.clip(CHUNK_BYTES // max(held, 1), 1, CHUNK_ROUNDS))
 
 
 def plain(X: Any) -> Any:
@@ -268,6 +268,10 @@ def _has_head(estimator: Any) -> bool:
 
 def _take(X: Any, rows: np.ndarray | None) -> Any:
     return X if rows is None else safe_indexing(X, rows)
+
+
+def _bytes(X: Any) -> int:
+    return X.data.nbytes if sp.issparse(X) else X.nbytes
 
 
 def _length(X: Any) -> int:

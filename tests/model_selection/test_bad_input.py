@@ -33,6 +33,11 @@ def test_a_loss_that_does_not_fit():
     refuses("'loss' parameter of bias_variance_decomposition must be", Ridge(), X, y, loss="mse")
 
 
+def test_a_class_is_no_estimator():
+    with pytest.raises(TypeError, match="an instance"):
+        bias_variance_decomposition(Ridge, X, y)
+
+
 def test_true_values_that_do_not_fit():
     refuses("true_values has 3 rows and X_test has 5", Ridge(), X, y, true_values=[1, 2, 3], **TEST)
     refuses("has 3 rows and X has 60.*for each row of X", Ridge(), X, y, true_values=[1, 2, 3])

@@ -238,6 +238,17 @@ def test_equal_rows_are_found_in_every_kind_of_data():
     assert terms(zeros) == terms(same)
 
 
+def test_a_few_rows_that_happen_to_be_equal_do_not_set_the_noise_of_all():
+    X_test, y_test = X[60:80].copy(), y[60:80]
+    X_test[:9:3] = X_test[0]
+    options = {"y_test": y_test, **QUICK}
+    few = bias_variance_decomposition(Ridge(), X[:60], y[:60], X_test=X_test, **options)
+    assert few.noise == 0
+    X_test[:10] = X_test[0]
+    many = bias_variance_decomposition(Ridge(), X[:60], y[:60], X_test=X_test, **options)
+    assert many.noise == pytest.approx(y_test[:10].var(ddof=1))
+
+
 def test_without_test_rows_a_third_is_held_out():
     seen = []
 

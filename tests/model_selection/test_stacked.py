@@ -123,7 +123,7 @@ def test_rounds_wait_in_chunks_of_bounded_size(stacks, monkeypatch):
     stacks(False)
     alone = bias_variance_decomposition(PIPED, X, y, **OPTIONS)
     calls = stacks(True)
-    monkeypatch.setattr(_rounds, "CHUNK_BYTES", 3 * 40 * 10 * 8)
+    monkeypatch.setattr(_rounds, "CHUNK_BYTES", 3 * 40 * 3 * 8)
     check_same(alone, bias_variance_decomposition(PIPED, X, y, **OPTIONS))
     assert [len(jobs) for jobs in calls] == [3, 3, 1]
     calls = stacks(True)
