@@ -10,8 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_iris
 
-from skbasics import CorrespondenceAnalysis, CorrespondenceDisplay
-from skbasics.decomposition import PCA, FastICA
+from skbasics import PCA, CorrespondenceAnalysis, CorrespondenceDisplay, FastICA
 
 GROUPS = [
     "senior managers",
@@ -47,7 +46,9 @@ figure, axes = plt.subplot_mosaic(
 iris = load_iris()
 pca = PCA(n_components=2)
 flowers = pca.fit_transform(iris.data)
-axes["iris"].scatter(*flowers.T, c=iris.target, s=15)
+for name, kind in zip(iris.target_names, range(3), strict=True):
+    axes["iris"].scatter(*flowers[iris.target == kind].T, s=15, label=name)
+axes["iris"].legend()
 share = pca.explained_variance_ratio_
 axes["iris"].set(
     title="PCA of iris", xlabel=f"{share[0]:.1%} of variance", ylabel=f"{share[1]:.1%} of variance"
@@ -57,11 +58,12 @@ print(f"PCA of iris: two components carry {share.sum():.1%} of the variance")
 sources, mixed = mixture()
 for name, model in (
     ("pca", PCA(n_components=3, whiten=True)),
-    ("ica", FastICA(n_components=3, random_state=0, whiten="unit-variance")),
+    ("ica", FastICA(n_components=3, random_state=0)),
 ):
     found = model.fit_transform(mixed)
     axes[name].plot(found[:600] + 4 * np.arange(3), linewidth=0.8)
     axes[name].set(title=f"{type(model).__name__} of three mixed signals", yticks=[])
+    axes[name].set_xlabel("time step")
     correlations = ", ".join(f"{value:.3f}" for value in recovered(sources, found))
     print(f"{type(model).__name__}: correlation with the three sources {correlations}")
 

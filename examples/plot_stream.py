@@ -1,9 +1,10 @@
 """A stream whose mean drifts: all of the past against a half-life.
 
-A sensor reads 1000 with noise of deviation 2, then creeps up, then jumps. The mean of all time
-keeps an ever smaller standard error around a number that is no longer true; a half-life of 200
-readings keeps up, and its band is honest about how few readings it rests on. Two such sensors,
-read on two machines, are joined at the end by a plus.
+A sensor reads 1000 with noise of deviation 2, then creeps up, then jumps. The mean of all time has
+a small standard error around a number that is no longer true; a half-life of 50 readings
+keeps up, and its wider band says how few readings it rests on. (A band speaks of noise. That the
+truth has moved on meanwhile, no standard error can know.) Two parts of the stream, seen on two
+machines, are joined at the end by a plus.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +20,7 @@ readings = (truth + generator.normal(0, 2, N))[:, None]
 
 streams = {
     "all of the past": OnlineMeanVar(ddof=1),
-    "half_life=200": OnlineMeanVar(ddof=1, half_life=200),
+    "half_life=50": OnlineMeanVar(ddof=1, half_life=50),
 }
 history = {label: np.full((N, 2), np.nan) for label in streams}
 for i, reading in enumerate(readings):
@@ -51,14 +52,18 @@ for batch in np.array_split(lags, 200):
     model.partial_fit(batch[:, :3], batch[:, 3])
 print(f"pipeline, squared error of the last ten batches: {np.mean(errors[-10:]):.1f} (noise: 4)")
 
-figure, ax = plt.subplots(figsize=(9, 4.5), layout="constrained")
-ax.plot(readings[:, 0], ".", color="0.8", markersize=2, label="readings")
-ax.plot(truth, "k--", linewidth=1, label="truth")
-for label, (mean, error) in ((label, rows.T) for label, rows in history.items()):
-    (line,) = ax.plot(mean, label=label)
-    ax.fill_between(
-        np.arange(N), mean - 1.96 * error, mean + 1.96 * error, color=line.get_color(), alpha=0.3
-    )
-ax.set(xlabel="reading", ylabel="value", title="The mean and its standard error (1.96 of them)")
-ax.legend()
+figure, (above, below) = plt.subplots(
+    2, sharex=True, figsize=(9, 6), height_ratios=(3, 1), layout="constrained"
+)
+above.plot(readings[:, 0], ".", color="0.8", markersize=2, label="readings")
+above.plot(truth, "k--", linewidth=1, label="truth")
+for label, values in history.items():
+    mean, error = values.T
+    (line,) = above.plot(mean, label=label)
+    band = mean - 1.96 * error, mean + 1.96 * error
+    above.fill_between(np.arange(N), *band, color=line.get_color(), alpha=0.3)
+    below.plot(error, color=line.get_color())
+above.set(ylabel="value", title="The mean, with 1.96 standard errors on either side")
+below.set(xlabel="reading", ylabel="standard error", yscale="log")
+above.legend()
 plt.show()

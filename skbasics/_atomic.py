@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from skbasics._sklearn import fit_context, with_callbacks
+
 
 def atomic(method: Callable) -> Callable:
     """Decorate a method that learns: if it fails or is interrupted, its object is as before."""
@@ -19,3 +21,11 @@ def atomic(method: Callable) -> Callable:
             raise
 
     return guarded
+
+
+def training_method(method: Callable) -> Callable:
+    """Decorate `fit` and `partial_fit`: parameters checked, callbacks torn down, no trace left.
+
+    If the method fails or is interrupted, the estimator is as it was before.
+    """
+    return atomic(with_callbacks(fit_context(prefer_skip_nested_validation=True)(method)))

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
-from skbasics._atomic import atomic
+from skbasics._atomic import training_method
 from skbasics._callbacks import FitTasks
 from skbasics._data import (
     Checked,
@@ -32,8 +32,6 @@ from skbasics._sklearn import (
     Interval,
     Options,
     StrOptions,
-    fit_context,
-    with_callbacks,
 )
 from skbasics._stopping import Stopping
 from skbasics._training import Batches, Rows
@@ -42,14 +40,6 @@ from skbasics.optim import OPTIMIZERS, Optimizer, Stepwise, resolve_optimizer
 
 LEARNED = ("_theta", "_statistics", "_training", "_history", "_structure", "_multilabel")
 """The private attributes of a fitted estimator: what it predicts with and how it goes on."""
-
-
-def training_method(method: Callable) -> Callable:
-    """Decorate `fit` and `partial_fit`: parameters checked, callbacks torn down, no trace left.
-
-    If the method fails or is interrupted, the estimator is as it was before.
-    """
-    return atomic(with_callbacks(fit_context(prefer_skip_nested_validation=True)(method)))
 
 
 def _follows_streams(estimator: Any) -> bool:

@@ -12,7 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from torch import Tensor
 
 from skbasics._arrays import Border, as_numpy, weighted_mean
-from skbasics._base import NetworkEstimator, stream_method, training_method
+from skbasics._atomic import training_method
+from skbasics._base import NetworkEstimator, stream_method
 from skbasics._data import Checked
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows

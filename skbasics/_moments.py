@@ -144,10 +144,9 @@ def add_rows(
     """Return `total` merged with the moments of a batch; the parameters of `batch_moments`."""
     matrix = total.scatter.ndim == 2
     if len(X) == 1 and weights is None and squares is None and not missing:
-        mean = (X - total.shift)[0]
-        scatter = mean * 0.0
-        row = Moments(1.0, total.shift, mean, scatter[:, None] * scatter if matrix else scatter)
-        return merge(total, row)
+        scatter = (X - total.shift)[0] * 0.0
+        products = scatter[:, None] * scatter if matrix else scatter
+        return merge(total, Moments(1.0, X[0], total.mean * 0.0, products))
     for part in _blocks(X, weights, squares, MATRIX_BLOCK if matrix else BLOCK):
         about = partial(_about, rows=part, matrix=matrix, missing=missing)
         total = merge(total, well_centred(about, total))
@@ -215,9 +214,20 @@ def _about(
     shift = mean * 0.0 if centre is None else centre
     if matrix:
         weighted = D if weights is None else D * weights[:, None]
-        return Moments(total, shift, mean, weighted.T @ D - mean[:, None] * sums, spread)
-    D *= D
-    return Moments(total, shift, mean, counts @ D - mean * sums, spread)
+        scatter = weighted.T @ D - mean[:, None] * sums
+    else:
+        D *= D
+        scatter = counts @ D - mean * sums
+    return Moments(total, shift, mean, without_negative(scatter), spread)
+
+
+def without_negative(scatter: Array) -> Array:
+    """Return a scatter with zeros for the features whose squares rounding has made negative."""
+    negative = diagonal(scatter) < 0
+    if not bool(negative.any()):
+        return scatter
+    kept = 1.0 - 1.0 * negative
+    return scatter * (kept[:, None] * kept if scatter.ndim == 2 else kept)
 
 
 def merge(a: Moments, b: Moments) -> Moments:
@@ -260,24 +270,36 @@ def subtract(a: Moments, b: Moments) -> Moments:
         If the rows of b cannot be among those of a: more of them, or a scatter that would be
         negative beyond rounding.
     """
-    left, taken = np.asarray(_host(a.weight)), np.asarray(_host(b.weight))
-    if (left - taken < -ROUNDING * left).any():
+    left, taken = np.broadcast_arrays(*(np.atleast_1d(_host(m.weight)) for m in (a, b)))
+    rest = left - taken + ROUNDING * left
+    worst = rest.argmin()
+    if rest[worst] < 0:
         raise ValueError(
-            f"cannot subtract a weight of {taken.max():g} from one of {left.max():g}: these rows "
+            f"cannot subtract a weight of {taken[worst]:g} from one of {left[worst]:g}: these rows "
             "were never added. Subtract only what was merged before."
         )
     weight = _rounded(a.weight - b.weight, a.weight)
     share = b.weight / positive(weight)
     delta = _difference(a, b) * (weight > 0)
     scatter = a.scatter - b.scatter - _products(delta, a.weight * share, a.scatter)
-    if bool((diagonal(scatter) < -1e-9 * diagonal(a.scatter)).any()):
+    if _least(scatter, a.scatter) < -1e-9:
         raise ValueError(
             "cannot subtract: the sum of squares would be negative, so these rows were never "
-            "added. Subtract only what was merged before."
+            "added, or what is left of them is the rounding of larger ones subtracted before. "
+            "Subtract only what was merged before, or merge again what shall be left."
         )
     kept = (diagonal(scatter) > ROUNDING * diagonal(a.scatter)) * (weight > 0)
     scatter = scatter * (kept[:, None] * kept if scatter.ndim == 2 else kept)
     return Moments(weight, a.shift, a.mean - delta * share, scatter, _joined(a, b, -1.0))
+
+
+def _least(scatter: Array, whole: Array) -> float:
+    """Return the smallest sum of squares, of any combination of features, as a share of before."""
+    scale = positive(diagonal(whole)) ** 0.5
+    if scatter.ndim == 1:
+        return float((scatter / scale / scale).min())
+    correlations = scatter / scale / scale[:, None]
+    return float(_namespace(scatter).linalg.eigvalsh(correlations)[0])
 
 
 def decay(a: Moments, factor: float) -> Moments:

@@ -8,7 +8,8 @@ from sklearn.metrics import r2_score
 from torch import Tensor
 
 from skbasics._arrays import weighted_mean
-from skbasics._base import NetworkEstimator, stream_method, training_method
+from skbasics._atomic import training_method
+from skbasics._base import NetworkEstimator, stream_method
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows
 from skbasics.network import (

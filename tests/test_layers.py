@@ -13,7 +13,7 @@ ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn"],
     ["_values", "_arrays", "_derivatives", "_atomic"],
-    ["_moments"],
+    ["_moments", "_merging"],
     ["network", "_training"],
     ["_data", "_stopping"],
     ["optim"],

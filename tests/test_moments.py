@@ -195,3 +195,28 @@ def test_rescale(matrix):
     close(
         rescale(batch_moments(X, matrix=matrix), factor), batch_moments(X * factor, matrix=matrix)
     )
+
+
+def printed_formulas(x):
+    """Return squares about the mean by raw sums, by the other recurrence, and by Welford's."""
+    n, mean, welford, printed = 0, 0.0, 0.0, 0.0
+    for value in x:
+        n, before = n + 1, mean
+        mean += (value - mean) / n
+        welford += (value - mean) * (value - before)
+        printed += n * (n - 1) * (mean - before) ** 2
+    return sum(value * value for value in x) - n * (sum(x) / n) ** 2, printed, welford
+
+
+def test_what_is_often_printed_loses_digits():
+    errors = []
+    for seed in range(6):
+        x = (1e8 + np.random.default_rng(seed).standard_normal(1000)).tolist()
+        mean = sum(map(Fraction, x)) / len(x)
+        exact = float(sum((Fraction(value) - mean) ** 2 for value in x))
+        found = (*printed_formulas(x), batch_moments(np.array(x)[:, None]).scatter[0])
+        errors.append([abs(squares - exact) / exact for squares in found])
+    raw, printed, welford, ours = np.mean(errors, axis=0)
+    assert raw > 1  # more than the variance itself
+    assert printed > 10 * welford
+    assert ours < 1e-14

@@ -13,10 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device
+from skbasics._atomic import training_method
 from skbasics._sklearn import Interval, StrOptions, check_same_namespace
 from skbasics.decomposition._described import of_the_axes, of_the_rows
 from skbasics.decomposition._profiles import Profiles, Table, find_axes
-from skbasics.decomposition._seen import SeenTables, learning, to_device
+from skbasics.decomposition._seen import SeenTables, to_device
 
 POWERS = {"standard": 0.0, "symmetric": 0.5, "principal": 1.0}
 """Coordinates are the standard ones times the singular values to this power."""
@@ -151,7 +152,7 @@ class CorrespondenceAnalysis(
 
     # Learning.
 
-    @learning
+    @training_method
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Analyse a table.
 
@@ -190,7 +191,7 @@ class CorrespondenceAnalysis(
         """
         return deepcopy(self.fit(X, y, sample_weight).row_coordinates_)
 
-    @learning
+    @training_method
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Add rows to the table: the analysis is that of all rows seen, exactly.
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device
-from skbasics._atomic import atomic
+from skbasics._atomic import training_method
 from skbasics._callbacks import FitTasks
 from skbasics._sklearn import (
     CallbackSupportMixin,
@@ -22,20 +22,11 @@ from skbasics._sklearn import (
     Options,
     StrOptions,
     check_same_namespace,
-    fit_context,
     validate_data,
-    with_callbacks,
 )
-from skbasics.decomposition._fixed_point import (
-    Step,
-    White,
-    deflation,
-    in_order,
-    negentropy,
-    parallel,
-    starts,
-)
+from skbasics.decomposition._fixed_point import Step, deflation, negentropy, parallel, starts
 from skbasics.decomposition._negentropy import resolve_contrast
+from skbasics.decomposition._whitening import White, in_order
 
 CONTIGUOUS = torch.contiguous_format
 
@@ -183,9 +174,7 @@ class FastICA(
         self.restarts = restarts
         self.device = device
 
-    @atomic
-    @with_callbacks
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the sources of X.
 
@@ -204,9 +193,9 @@ class FastICA(
         Raises
         ------
         ValueError
-            For data that scikit-learn's validation refuses or that do not vary, a parameter or
-            an answer of `fun` that does not fit, and a search that stops being finite. The
-            estimator is then as it was.
+            For data that scikit-learn's validation refuses, that do not vary or are too large to
+            be whitened, a parameter or an answer of `fun` that does not fit, and a search that
+            stops being finite. The estimator is then as it was.
 
         Warns
         -----
@@ -320,21 +309,7 @@ class FastICA(
 
     def _whiten(self, X: Tensor) -> White:
         n_components = self._n_components(X)
-        if not self.whiten:
-            return White(X.mT)
-        white = White.of(X, n_components, self.whiten_solver)
-        rank = len(white.Z)
-        if rank == 0:
-            raise ValueError("X is constant up to rounding: there is nothing to separate.")
-        if white.missing:
-            finer = " (as far as whiten_solver='eigh' can see; 'svd' sees further)"
-            warnings.warn(
-                "There are some small singular values: X varies in "
-                f"{rank} directions{finer if self.whiten_solver == 'eigh' else ''}, and the "
-                f"components beyond are zero. Set n_components={rank}.",
-                stacklevel=2,
-            )
-        return white
+        return White.of(X, n_components, self.whiten_solver) if self.whiten else White(X.mT)
 
     def _steps(self, white: White, border: Border) -> Iterator[Step]:
         """Return the searches, to be stepped through."""
@@ -381,8 +356,10 @@ class FastICA(
     def _warn_unless_converged(self) -> None:
         if not self.converged_:
             warnings.warn(
-                f"FastICA did not converge: after {self.n_iter_} iterations the last change was "
-                f"{self._change:.3g}, which is not below tol={self.tol:g}. Raise max_iter or tol.",
+                # scikit-learn's sentence, so that filters made for it fit
+                "FastICA did not converge. Consider increasing tolerance or the maximum number of "
+                f"iterations: after {self.n_iter_} the last change was {self._change:.3g}, which "
+                f"is not below tol={self.tol:g}.",
                 ConvergenceWarning,
                 stacklevel=2,
             )

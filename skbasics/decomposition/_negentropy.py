@@ -9,6 +9,7 @@ the negentropy. For a function G that is not quadratic it is approximated, up to
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def resolve_contrast(
     if fun != "logcosh":
         return {"exp": exp, "cube": cube}[fun]()
     alpha = fun_args.get("alpha", 1.0)
-    if not 1 <= alpha <= 2:
+    if not (isinstance(alpha, Real) and 1 <= alpha <= 2):
         raise ValueError(f"alpha must be in [1,2], got fun_args={fun_args!r}.")
     return logcosh(alpha)
 

@@ -1,6 +1,5 @@
 """Principal component analysis that keeps its digits, streams exactly and merges."""
 
-import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -9,16 +8,15 @@ import scipy.sparse as sp
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from skbasics._arrays import Border, compute_device
-from skbasics._atomic import atomic
+from skbasics._arrays import Border
+from skbasics._atomic import training_method
+from skbasics._merging import Mergeable
 from skbasics._sklearn import (
     Interval,
     RealNotInt,
     StrOptions,
     check_same_namespace,
-    fit_context,
 )
 from skbasics.decomposition._probabilistic import ProbabilisticComponents
 from skbasics.decomposition._projection import Projection
@@ -29,7 +27,6 @@ from skbasics.decomposition._spectral import (
     check_rows,
     returning,
     whole,
-    working,
 )
 
 
@@ -43,6 +40,7 @@ def _follows_streams(estimator: Any) -> bool:
 
 
 class PCA(
+    Mergeable,
     SpectralAttributes,
     Projection,
     ProbabilisticComponents,
@@ -129,7 +127,9 @@ class PCA(
     fewer than features, and beyond that an error names the alternatives. "arpack" and
     "randomized" keep the components alone.
 
-    Long float32 batches are multiplied in float32, block by block, and added up in float64.
+    Long float32 batches (of 2^27 / n_features^2 rows or more) are multiplied in float32, block
+    by block, and added up in float64; variances below 3e-8 of the largest then count as zero,
+    unless they are those of features on a smaller scale.
 
     References
     ----------
@@ -157,6 +157,8 @@ class PCA(
     >>> bool(np.allclose(both.components_, pca.components_))
     True
     """
+
+    _merge_settings = ("n_components", "whiten")
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_components": [
@@ -203,8 +205,7 @@ class PCA(
 
     # Learning.
 
-    @atomic
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the components of X.
 
@@ -242,8 +243,7 @@ class PCA(
         return self
 
     @available_if(_follows_streams)
-    @atomic
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Add rows, as few as one. The components are those of all rows so far, exactly.
 
@@ -266,53 +266,26 @@ class PCA(
             self._check_goes_on("partial_fit")
             check_same_namespace(X, self, attribute="_anchor", method="partial_fit")
         data = check_rows(self, X, sample_weight, reset=first)
-        if isinstance(self.n_components, Integral):
-            most = data.X.shape[1]
-            check_n_components(self.n_components, "full", most, most)
+        most = data.X.shape[1]
+        check_n_components(self.n_components, "full", most, most)
         before, dtype = Collected(), data.dtype
         if not first:
-            dtype = str(np.result_type(dtype, self._dtype))
-            device = compute_device(data.border, self.device)
-            before = self._collected.mapped(lambda array: working(array, device))
-        self._go_on(before.plus(data.X, data.weights), dtype, data.border)
+            before, dtype = self._collected, str(np.result_type(dtype, self._dtype))
+        batch = Collected(blocks=(data.X,), weights=(data.weights,))
+        before, batch = self._working(data.border, before, batch)
+        self._go_on(before.plus(*batch.rows()), dtype, data.border)
         return self
 
-    @atomic
-    def merge(self, other: "PCA") -> Self:
-        """Add the rows that another PCA has seen, exactly, in place.
-
-        Parameters
-        ----------
-        other : PCA
-            Fitted with the same `n_components` and `whiten`. It stays as it is.
-
-        Returns
-        -------
-        self : PCA
-        """
-        if not isinstance(other, PCA):
-            raise TypeError(f"PCA merges with another PCA, got {type(other).__name__}.")
+    def _join(self, other: "PCA") -> None:
         for estimator in (self, other):
-            check_is_fitted(estimator)
             estimator._check_goes_on("merge")
-        self._check_mergeable(other)
         border = Border.like(self._anchor)
-        device = compute_device(border, self.device)
-        mine, theirs = (
-            estimator._collected.mapped(lambda array: working(array, device))
-            for estimator in (self, other)
-        )
+        mine, theirs = self._working(border, self._collected, other._collected)
         dtype = str(np.result_type(self._dtype, other._dtype))
         self._go_on(mine.joined(theirs), dtype, border)
-        return self
 
-    def __add__(self, other: "PCA") -> "PCA":
-        if not isinstance(other, PCA):
-            return NotImplemented
-        return copy.copy(self).merge(other)
-
-    def __radd__(self, other: Any) -> "PCA":
-        return self if isinstance(other, int) and other == 0 else NotImplemented  # for sum()
+    def __sklearn_is_fitted__(self) -> bool:
+        return "n_samples_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

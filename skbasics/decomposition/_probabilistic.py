@@ -67,10 +67,11 @@ class ProbabilisticComponents:
 
     def _gaussian(self, device: Any = None) -> Gaussian:
         place = {"device": device, "dtype": torch.float64}
-        mean, V, variances = (
+        mean, V, values = (
             as_tensor(array, **place)
-            for array in (self.mean_, self.components_, self.explained_variance_)
+            for array in (self.mean_, self.components_, self.singular_values_)
         )
+        variances = values.square() / (self.n_samples_ - 1)  # in float32 they may be out of range
         noise = float(self.noise_variance_)
         scale = variances if self.whiten else 1.0  # scikit-learn's convention
         return Gaussian(mean, V, noise + scale * (variances - noise).clamp(min=0), noise)
@@ -85,6 +86,7 @@ class ProbabilisticComponents:
         -------
         covariance : array of shape (n_features, n_features)
         """
+        check_is_fitted(self)
         return self._as_fitted(self._gaussian().matrix(1))
 
     def get_precision(self) -> Any:
@@ -94,6 +96,7 @@ class ProbabilisticComponents:
         -------
         precision : array of shape (n_features, n_features)
         """
+        check_is_fitted(self)
         return self._as_fitted(self._gaussian().matrix(-1))
 
     def _as_fitted(self, tensor: Tensor) -> Any:

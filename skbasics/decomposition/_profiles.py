@@ -26,12 +26,14 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from skbasics._arrays import as_tensor
+from skbasics._arrays import as_numpy, as_tensor
 from skbasics._moments import Moments, merge
+from skbasics.decomposition._directions import fixed_signs
 
 Matrix = Any  # Tensor, or scipy.sparse.csr_array
 EPSILON = np.finfo(np.float64).eps
 NO_INERTIA = 1e3 * EPSILON**2  # what rounding leaves of a centred table without inertia
+SIGN_TOLERANCE = 1e-6  # directions of sparse tables have lost a digit or two
 FULL_SIZE = 300  # up to here all eigenvectors cost no more than a few
 
 
@@ -69,7 +71,7 @@ class Profiles:
             X = as_tensor(X, device=device, dtype=torch.float64)
             X = X if scale is None else X * scale
             totals = X.sum(1)
-        return cls(_scale_rows(X, 1 / totals.where(totals > 0, 1)), totals, weights)
+        return cls(_divide_rows(X, totals.where(totals > 0, 1)), totals, weights)
 
     @property
     def masses(self) -> Tensor:
@@ -145,6 +147,13 @@ class Table:
                 return replace(joined, factor=_stack(*factors))
         return replace(joined, moments=_join_moments(self.as_moments(), other.as_moments()))
 
+    @property
+    def total(self) -> Tensor | float:
+        """The sum of the rows, each counted as often as it weighs."""
+        if self.factor is not None:
+            return _row_sums(self.factor).square().sum()
+        return 0.0 if self.moments is None else self.moments.weight
+
     def as_moments(self) -> Moments | None:
         """Return the moments; None of no rows at all."""
         if self.factor is None:
@@ -207,16 +216,16 @@ class Axes:
         :math:`d_i^2 = \sum_j (z_{ij} - c_j)^2 / c_j`. A row that sums to zero is at zero.
         """
         columns, occupied = self.standard_columns, rows.totals > 0
-        inverse = inverse_root(self.centroid).square()
+        roots = inverse_root(self.centroid)  # whose square may be infinite
         if sp.issparse(rows.values):
             offset = self.centroid @ columns
             F = as_tensor(rows.values @ columns.cpu().numpy(), device=columns.device) - offset
-            squares = rows.values.power(2) @ inverse.cpu().numpy()
+            squares = (rows.values @ sp.diags_array(roots.cpu().numpy())).power(2).sum(axis=1)
             distances = as_tensor(squares, device=columns.device) - 1
         else:
             residuals = rows.values - self.centroid
             F = residuals @ columns
-            distances = residuals.square_() @ inverse
+            distances = residuals.mul_(roots).square_().sum(1)
         F = F * occupied[:, None]
         return F, (distances * occupied).maximum(F.square().sum(1))
 
@@ -257,6 +266,14 @@ def _scale_rows(rows: Matrix, scale: Tensor) -> Matrix:
         data = rows.data * np.repeat(scale.cpu().numpy(), np.diff(rows.indptr))
         return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
     return rows * scale[:, None]
+
+
+def _divide_rows(rows: Matrix, totals: Tensor) -> Matrix:
+    """Return rows by their totals, of which the reciprocal of the smallest is infinite."""
+    if sp.issparse(rows):
+        data = rows.data / np.repeat(totals.cpu().numpy(), np.diff(rows.indptr))
+        return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
+    return rows / totals[:, None]
 
 
 def _row_sums(rows: Matrix) -> Tensor:
@@ -368,11 +385,6 @@ def _leading(gram: Tensor | LinearOperator, n_components: int) -> tuple[Tensor, 
 
 
 def _oriented(V: Tensor, trivial: Tensor) -> Tensor:
-    """Return directions freed of the trivial one, the largest entry of each positive.
-
-    Of entries that are as large but for rounding, the first decides. An empty column has none.
-    """
+    """Return directions freed of the trivial one, with fixed signs. An empty column has no part."""
     V = (V - trivial[:, None] * (trivial @ V)) * (trivial > 0)[:, None]
-    sizes = V.abs()
-    first = (sizes >= (1 - 1e-6) * sizes.amax(0)).to(torch.int8).argmax(0)
-    return V * V.gather(0, first[None]).sign()
+    return as_tensor(fixed_signs(as_numpy(V.mT), SIGN_TOLERANCE), device=V.device).mT

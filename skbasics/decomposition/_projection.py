@@ -1,5 +1,6 @@
 """Rows in terms of components, and back."""
 
+import math
 from typing import Any
 
 import scipy.sparse as sp
@@ -98,8 +99,12 @@ class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         )
 
     def _scale(self, V: Tensor) -> Tensor:
-        """Return the standard deviations; 1 where there is none to divide by."""
-        scale = as_tensor(self.explained_variance_, device=V.device).to(V.dtype).sqrt()
+        """Return the standard deviations; 1 where there is none to divide by.
+
+        Not as roots of the variances, which leave the range of float32 long before them.
+        """
+        scale = as_tensor(self.singular_values_, device=V.device).to(V.dtype)
+        scale = scale / math.sqrt(self.n_samples_ - 1)
         return torch.where(scale > 0, scale, 1.0)
 
     @property

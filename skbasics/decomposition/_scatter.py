@@ -38,10 +38,15 @@ def scatter_moments(X: Array, weights: Array | None = None, shift: Array | None 
     """
     if sp.issparse(X):
         return _sparse_moments(X, weights)
-    long = len(X) * X.shape[1] ** 2 >= FLOAT32_FROM
-    if long and weights is None and isinstance(X, np.ndarray) and X.dtype == np.float32:
+    if multiplied_in_float32(X, weights):
         return _float32_moments(X, shift)
     return batch_moments(X, weights, shift=shift, matrix=True)
+
+
+def multiplied_in_float32(X: Any, weights: Array | None) -> bool:
+    """Return whether the scatter of these rows is formed by float32 products."""
+    long = X.shape[0] * X.shape[1] ** 2 >= FLOAT32_FROM
+    return long and weights is None and isinstance(X, np.ndarray) and X.dtype == np.float32
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is summed in float64
@@ -147,11 +152,14 @@ class Collected:
         The other rows, as they came.
     weights : tuple of arrays or None
         Their weights.
+    coarse : bool
+        Whether float32 products are in the scatter, whose small eigenvalues are then rounding.
     """
 
     moments: Moments | None = None
     blocks: tuple[Any, ...] = ()
     weights: tuple[Array | None, ...] = ()
+    coarse: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -168,12 +176,11 @@ class Collected:
         return kept + (self.moments.weight if self.moments else 0.0)
 
     def plus(self, X: Any, weights: Array | None) -> "Collected":
-        """Return these rows and those of X, of which a copy is kept where rows are."""
+        """Return these rows and those of X; what is kept as rows is a copy."""
         most = max(X.shape[1], FEW_ROWS)
         if X.shape[0] >= most:
             return self._with_scatter(X, weights)
-        X = X.clone() if isinstance(X, torch.Tensor) else X.copy()
-        more = replace(self, blocks=(*self.blocks, X), weights=(*self.weights, weights))
+        more = self._with_block(_copied(X), weights if weights is None else _copied(weights))
         return more if more.n_rows < most else more.flushed()
 
     def joined(self, other: "Collected") -> "Collected":
@@ -182,7 +189,7 @@ class Collected:
         if self.moments and other.moments:
             moments = merge(self.moments, other.moments)
         blocks, weights = self.blocks + other.blocks, self.weights + other.weights
-        both = Collected(moments, blocks, weights)
+        both = Collected(moments, blocks, weights, self.coarse or other.coarse)
         few = not blocks or both.n_rows < max(blocks[0].shape[1], FEW_ROWS)
         return both if few else both.flushed()
 
@@ -191,7 +198,7 @@ class Collected:
         if not self.blocks:
             return self
         X, weights = self.rows()
-        return Collected(self.moments)._with_scatter(X, weights)
+        return Collected(self.moments, coarse=self.coarse)._with_scatter(X, weights)
 
     def rows(self) -> tuple[Any, Array | None]:
         """Return the rows kept, and their weights."""
@@ -215,9 +222,20 @@ class Collected:
             arrays = (function(a) for a in (moments.shift, moments.mean, moments.scatter))
             moments = Moments(moments.weight, *arrays)
         blocks = tuple(b if sp.issparse(b) else function(b) for b in self.blocks)
-        return Collected(
-            moments, blocks, tuple(w if w is None else function(w) for w in self.weights)
-        )
+        weights = tuple(w if w is None else function(w) for w in self.weights)
+        return Collected(moments, blocks, weights, self.coarse)
+
+    def _with_block(self, X: Any, weights: Array | None) -> "Collected":
+        """Return these rows and those of X, joined with blocks before it that are not longer.
+
+        So a stream of n single rows holds no more than log n blocks, and takes them quickly.
+        """
+        blocks, others = self.blocks, self.weights
+        while blocks and _joinable(blocks[-1], X) and (others[-1] is None) == (weights is None):
+            last = Collected(blocks=(blocks[-1], X), weights=(others[-1], weights))
+            X, weights = last.rows()
+            blocks, others = blocks[:-1], others[:-1]
+        return replace(self, blocks=(*blocks, X), weights=(*others, weights))
 
     def _with_scatter(self, X: Any, weights: Array | None) -> "Collected":
         if X.shape[1] > SCATTER_LIMIT:
@@ -232,7 +250,17 @@ class Collected:
         moments = scatter_moments(X, weights, shift)
         if self.moments:
             moments = merge(self.moments, moments)
-        return replace(self, moments=moments)
+        coarse = self.coarse or multiplied_in_float32(X, weights)
+        return replace(self, moments=moments, coarse=coarse)
+
+
+def _joinable(before: Any, block: Any) -> bool:
+    alike = type(before) is type(block) and before.dtype == block.dtype
+    return alike and before.shape[0] <= block.shape[0]
+
+
+def _copied(array: Any) -> Any:
+    return array.clone() if isinstance(array, torch.Tensor) else array.copy()
 
 
 def _concatenated(arrays: list[Array]) -> Array:

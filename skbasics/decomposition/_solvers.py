@@ -5,6 +5,7 @@ For centred rows :math:`D = \mathrm{diag}(\sqrt w)(X - 1\mu^T)` all of them find
 Decompositions are made in float64.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,13 @@ from skbasics._arrays import as_numpy, as_tensor
 from skbasics._moments import Moments, merge
 from skbasics._sklearn import infer_dimension
 from skbasics.decomposition._directions import SIGN_TOLERANCE, completed, fixed_signs
-from skbasics.decomposition._scatter import Array, Centred, Collected, scatter_moments
+from skbasics.decomposition._scatter import (
+    Array,
+    Centred,
+    Collected,
+    multiplied_in_float32,
+    scatter_moments,
+)
 
 TRUNCATED = ("arpack", "randomized")
 TALL = 10
@@ -153,11 +160,12 @@ def by_rows(X: Any, weights: Array | None) -> Spectrum:
         D = torch.linalg.qr(D, mode="r").R
     _, values, V = torch.linalg.svd(D, full_matrices=False)
     squares = values.square()
-    return Spectrum(squares, V, float(squares.sum()), *location, 0.0)
+    return Spectrum(squares, V, _finite(squares.sum()), *location, 0.0)
 
 
 def _by_row_products(rows: Centred) -> Spectrum:
     K = torch.from_numpy(rows.gram())
+    _finite(K.trace())
     squares, U = _eigh(K)
     kept = squares > 0
     B = torch.from_numpy(rows.transposed_times(U[:, kept].numpy())).mT
@@ -170,18 +178,35 @@ def _location(rows: Centred) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(rows.shift), torch.from_numpy(rows.mean)
 
 
-def by_scatter(collected: Collected, dtype: torch.dtype) -> Spectrum:
-    """Return the whole spectrum of a scatter matrix, and of rows in `dtype` not yet in it."""
-    moments = collected.moments
+def by_scatter(collected: Collected) -> Spectrum:
+    """Return the whole spectrum of a scatter matrix, and of rows not yet in it."""
+    moments, coarse = collected.moments, collected.coarse
     if collected.blocks:
         X, weights = collected.rows()
         kept = scatter_moments(X, weights, moments.shift if moments else None)
         moments = merge(moments, kept) if moments else kept
+        coarse = coarse or multiplied_in_float32(X, weights)
     scatter = as_tensor(moments.scatter)
+    _finite(scatter.trace())
     squares, V = _eigh(scatter)
+    squares, V = _resolved(squares, V.mT, scatter) if coarse else (squares, V.mT)
     location = as_tensor(moments.shift), as_tensor(moments.mean)
-    noise = max(_eigh_noise(scatter), torch.finfo(dtype).eps / 4)  # the products may be float32
-    return Spectrum(squares, V.mT, float(squares.sum()), *location, noise)
+    return Spectrum(squares, V, float(squares.sum()), *location, _eigh_noise(scatter))
+
+
+def _resolved(squares: Tensor, V: Tensor, scatter: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Return the squares with zeros for those that float32 products leave to rounding, and V.
+
+    A product of features i and j is off by a share of :math:`s_i s_j` with :math:`s_i^2 =
+    S_{ii}`, a square along v therefore by that of :math:`(\sum_i |v_i| s_i)^2`: features on a
+    small scale of their own keep their digits.
+    """
+    sizes = scatter.diagonal().clamp(min=0).sqrt()
+    errors = (V.abs() @ sizes).square().clamp(max=squares[0]) * torch.finfo(torch.float32).eps / 4
+    kept = squares > errors
+    found = torch.zeros_like(squares)
+    found[: int(kept.sum())] = squares[kept]
+    return found, V[kept]
 
 
 def _eigh(A: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,11 +221,27 @@ def _eigh_noise(A: Tensor) -> float:
     return len(A) * torch.finfo(A.dtype).eps
 
 
-def spectrum(collected: Collected, dtype: torch.dtype) -> Spectrum:
-    """Return the whole spectrum of what a stream of rows in `dtype` has shown."""
+def spectrum(collected: Collected) -> Spectrum:
+    """Return the whole spectrum of what a stream has shown."""
     if collected.moments:
-        return by_scatter(collected, dtype)
+        return by_scatter(collected)
     return by_rows(*collected.rows())
+
+
+def _finite(total: Tensor | float) -> float:
+    """Return the sum of all squares.
+
+    Raises
+    ------
+    ValueError
+        If it is more than float64 can hold.
+    """
+    if not math.isfinite(total):
+        raise ValueError(
+            "The squares of X do not fit in float64, whose largest number is 1.8e308. Divide X by "
+            "a constant, such as its largest entry: the components stay as they are."
+        )
+    return float(total)
 
 
 def centred(X: Array, weights: Array | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -237,10 +278,10 @@ def arpack(
             rmatmat=rows.transposed_times,
             dtype=np.float64,
         )
-        total, location = rows.total(), _location(rows)
+        total, location = _finite(rows.total()), _location(rows)
     else:
         tensor, *location = centred(X, weights)
-        D, total = tensor.numpy(), float(tensor.square().sum())
+        D, total = tensor.numpy(), _finite(tensor.square().sum())
     n_found = min(n_components, min(X.shape) - 1)  # weighty rows may be fewer than n
     if n_found and total:
         _, values, V = svds(D, k=n_found, tol=tol, v0=start)
@@ -268,7 +309,7 @@ def randomized(
     those.
     """
     D, *location = centred(X, weights)
-    total = float(D.square().sum())
+    total = _finite(D.square().sum())
     D = D.to(as_tensor(X).dtype)
     with config_context(array_api_dispatch=as_tensors):
         _, _, V = randomized_svd(

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.exceptions import NotFittedError
 
-from skbasics._arrays import Border, as_numpy, as_tensor, compute_device, own_random_state
+from skbasics._arrays import CPU, Border, as_numpy, as_tensor, compute_device, own_random_state
 from skbasics._data import select
 from skbasics._sklearn import check_sample_weight, validate_data
 from skbasics.decomposition import _solvers as solvers
@@ -19,6 +19,7 @@ from skbasics.decomposition._scatter import (
     SCATTER_LIMIT,
     Array,
     Collected,
+    multiplied_in_float32,
     scatter_moments,
 )
 
@@ -66,7 +67,7 @@ def check_rows(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Ro
         if not counts.all():
             X, weights = select(X, counts), weights[counts]
         weights = None if (weights == 1).all() else weights
-    device = torch.device("cpu")
+    device = CPU
     if not sp.issparse(X) and estimator.svd_solver != "arpack":
         device = compute_device(border, estimator.device)
     X = X if sp.issparse(X) else working(X, device)
@@ -98,7 +99,12 @@ class SpectralAttributes:
 
     def __getattr__(self, name: str) -> Any:
         if name in SPECTRAL and "_collected" in vars(self):
-            self._settle()
+            try:
+                self._settle()
+            except NotFittedError:
+                raise
+            except ValueError as error:  # `hasattr` and `dir` understand an AttributeError alone
+                raise NotFittedError(*error.args) from error
             return vars(self)[name]
         return object.__getattribute__(self, name)  # raises, in the words of who knows why
 
@@ -109,24 +115,33 @@ class SpectralAttributes:
         ------
         NotFittedError
             If the stream is still too short.
+        ValueError
+            If a parameter was set to what cannot be after the last `partial_fit`.
         """
-        n_features = self.n_features_in_
-        needed = {None: 2, "mle": n_features}.get(self.n_components, 2)
+        self._validate_params()
+        n_features, n_rows = self.n_features_in_, whole(self.n_samples_)
+        solvers.check_n_components(self.n_components, "full", n_features, n_features)
+        needed = n_features if self.n_components == "mle" else 1
         if isinstance(self.n_components, Integral):
-            needed = max(2, self.n_components)
-        if whole(self.n_samples_) < needed and self.n_samples_ <= needed:
+            needed = self.n_components
+        if self.n_samples_ <= 1 or n_rows < needed:
+            needed = max(2, needed)
             raise NotFittedError(
                 f"n_components={self.n_components!r} needs {needed} rows, and this PCA has seen "
                 f"{self.n_samples_:g}. Add {needed - self.n_samples_:g} more by partial_fit."
             )
+        n_components = solvers.check_n_components(self.n_components, "full", n_rows, n_features)
         border = Border.like(self._anchor)
-        device = compute_device(border, self.device)
-        collected = self._collected.mapped(lambda array: working(array, device))
-        found = solvers.spectrum(collected, getattr(torch, self._dtype))
-        n_components = self.n_components
-        if n_components is None:
-            n_components = min(whole(self.n_samples_), n_features)
+        (collected,) = self._working(border, self._collected)
+        found = solvers.spectrum(collected)
         self._set_spectral(found, n_components, border)
+
+    def _working(self, border: Border, *parts: Collected) -> list[Collected]:
+        """Return what streams have shown where it is computed with: for sparse rows, the CPU."""
+        device = compute_device(border, self.device)
+        if any(sp.issparse(block) for part in parts for block in part.blocks):
+            device = CPU
+        return [part.mapped(lambda array: working(array, device)) for part in parts]
 
     @property
     def _anchor(self) -> Any:
@@ -149,7 +164,8 @@ class SpectralAttributes:
         self._set_seen(collected.weight, dtype)
 
     def _set_seen(self, n_samples: float, dtype: str) -> None:
-        self.n_samples_ = int(n_samples) if n_samples == int(n_samples) else n_samples
+        countable = n_samples < 2**53 and n_samples == int(n_samples)
+        self.n_samples_ = int(n_samples) if countable else n_samples
         self._dtype = dtype
 
     def _set_spectral(self, found: solvers.Spectrum, n_components: Any, border: Border) -> None:
@@ -176,8 +192,9 @@ class SpectralAttributes:
         """Return the spectrum by the chosen solver, and what a stream can go on from."""
         X, weights, border = data
         if self._fit_svd_solver == "covariance_eigh":
-            collected = Collected(scatter_moments(X, weights))
-            return solvers.by_scatter(collected, getattr(torch, data.dtype)), collected
+            coarse = multiplied_in_float32(X, weights)
+            collected = Collected(scatter_moments(X, weights), coarse=coarse)
+            return solvers.by_scatter(collected), collected
         if self._fit_svd_solver == "full":
             found = solvers.by_rows(X, weights)
             if X.shape[0] < max(X.shape[1], FEW_ROWS):
@@ -221,24 +238,4 @@ class SpectralAttributes:
                 f"{method} needs what svd_solver={self._fit_svd_solver!r} has not kept: it found "
                 "the leading components alone. Fit with svd_solver='covariance_eigh' or 'full', "
                 "or by partial_fit from the start."
-            )
-
-    def _check_mergeable(self, other: Any) -> None:
-        for name in ("n_components", "whiten"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if mine != theirs:
-                raise ValueError(
-                    f"cannot merge: {name} is {mine!r} here and {theirs!r} in the other PCA. Set "
-                    "them alike."
-                )
-        if self.n_features_in_ != other.n_features_in_:
-            raise ValueError(
-                f"cannot merge: {self.n_features_in_} features here and {other.n_features_in_} in "
-                "the other PCA. Both must have seen the same features."
-            )
-        names, others = (getattr(e, "feature_names_in_", None) for e in (self, other))
-        if names is not None and others is not None and list(names) != list(others):
-            raise ValueError(
-                f"cannot merge: the features are {list(names)} here and {list(others)} in the "
-                "other PCA. Reorder or rename the columns of one."
             )

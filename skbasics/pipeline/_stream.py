@@ -1,6 +1,7 @@
 """scikit-learn's Pipeline, batch by batch."""
 
 import copy
+from collections.abc import Iterator
 from inspect import signature
 from typing import Any, Self
 
@@ -8,7 +9,7 @@ from sklearn import get_config
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.metadata_routing import MetadataRouter, process_routing
 
 from skbasics._sklearn import fit_context
 
@@ -42,7 +43,8 @@ class StreamPipeline(Pipeline):
             Targets.
         **params : dict
             `classes`, `sample_weight` and the like, for each step whose `partial_fit` takes it,
-            or for one as ``step__name``. With metadata routing enabled, as requested.
+            those of a StreamPipeline among them, or for one as ``step__name``, which comes first.
+            With metadata routing enabled, as requested.
 
         Returns
         -------
@@ -54,25 +56,52 @@ class StreamPipeline(Pipeline):
             If a step has no `partial_fit`, or a parameter no taker.
         """
         self._validate_steps()
-        working = [pair for pair in self.steps if pair[1] not in (None, "passthrough")]
-        learners = {name: step for name, step in working if _learns(name, step)}
+        learners = _learners(self)
         routed = _routed(self, learners, params)
-        before = {name: copy.deepcopy(vars(step)) for name, step in learners.items()}
+        before = [(step, copy.deepcopy(vars(step))) for step in _leaves(self)]
         try:
-            for name, step in working:
+            for name, step in _working(self):
                 if name in learners:
                     step.partial_fit(X, y, **routed[name])
                 X = step.transform(X) if name != self.steps[-1][0] else X
         except BaseException:
-            for name, step in learners.items():
+            for step, state in before:
                 vars(step).clear()
-                vars(step).update(before[name])
+                vars(step).update(state)
             raise
         return self
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return Pipeline's routing, and that of `partial_fit`.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        router = super().get_metadata_routing()
+        for name, pair in router:
+            step = dict(self.steps).get(name)
+            if hasattr(step, "partial_fit") and _changes(step):
+                pair.mapping.add(caller="partial_fit", callee="partial_fit")
+        return router
+
+
+def _working(pipeline: StreamPipeline) -> list[tuple[str, Any]]:
+    return [pair for pair in pipeline.steps if pair[1] not in (None, "passthrough")]
+
+
+def _learners(pipeline: StreamPipeline) -> dict[str, Any]:
+    return {name: step for name, step in _working(pipeline) if _learns(name, step)}
+
+
+def _leaves(pipeline: StreamPipeline) -> Iterator[Any]:
+    """Yield the steps that learn, those of pipelines among the steps too."""
+    for step in _learners(pipeline).values():
+        yield from _leaves(step) if isinstance(step, StreamPipeline) else [step]
+
 
 def _learns(name: str, step: Any) -> bool:
-    learns = get_tags(step).requires_fit and not isinstance(step, FrozenEstimator)
+    learns = _changes(step)
     if learns and not hasattr(step, "partial_fit"):
         raise ValueError(
             f"step {name!r} ({type(step).__name__}) has no partial_fit. Take one that has, or fit "
@@ -81,20 +110,29 @@ def _learns(name: str, step: Any) -> bool:
     return learns
 
 
+def _changes(step: Any) -> bool:
+    return get_tags(step).requires_fit and not isinstance(step, FrozenEstimator)
+
+
 def _routed(pipeline: Any, learners: dict[str, Any], params: dict[str, Any]) -> dict[str, dict]:
     """Return the parameters of each step: by request, or by name."""
     if get_config()["enable_metadata_routing"]:
-        mapping = MethodMapping().add(caller="partial_fit", callee="partial_fit")
-        router = MetadataRouter(owner=pipeline).add(method_mapping=mapping, **learners)
-        router.validate_metadata(method="partial_fit", params=params)
-        routes = router.route_params(caller="partial_fit", params=params)
+        routes = process_routing(pipeline, "partial_fit", **params)
         return {name: dict(routes[name].partial_fit) for name in learners}
-    takes = {name: signature(step.partial_fit).parameters for name, step in learners.items()}
     routed: dict[str, dict] = {name: {} for name in learners}
-    for key, value in params.items():
-        owner, _, parameter = key.rpartition("__")
-        takers = [name for name in learners if name == owner or (not owner and key in takes[name])]
+    for key, value in sorted(params.items(), key=lambda item: "__" in item[0]):
+        owner, named, parameter = key.partition("__")
+        if named:
+            takers = [name for name in learners if name == owner]
+        else:
+            takers, parameter = [name for name in learners if _takes(learners[name], key)], key
         if not takers:
             raise ValueError(f"partial_fit got {key!r}, which no step takes: {[*learners]}.")
         routed |= {name: routed[name] | {parameter: value} for name in takers}
     return routed
+
+
+def _takes(step: Any, parameter: str) -> bool:
+    if isinstance(step, StreamPipeline):
+        return any(_takes(inner, parameter) for inner in _learners(step).values())
+    return parameter in signature(step.partial_fit).parameters

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import as_numpy
 from skbasics._sklearn import check_matplotlib_support
@@ -101,8 +102,11 @@ class CorrespondenceDisplay:
         ------
         ValueError
             If the analysis has not these axes, or a label is missing.
+        NotFittedError
+            If it is not fitted.
         """
         check_matplotlib_support(cls.__name__)
+        check_is_fitted(estimator)
         columns = _plane(estimator.column_coordinates_, axes)
         rows = estimator.row_coordinates_ if X is None else estimator.transform(X)
         rows = _plane(rows, axes)
@@ -147,7 +151,7 @@ class CorrespondenceDisplay:
             *self.columns.T, marker="^", color="tab:red", label="columns"
         )
         self.texts_ = [
-            self.ax_.annotate(label, point, (4, 4), textcoords="offset points", color=colour)
+            self._annotate(label, point, colour)
             for points, labels, colour in (
                 (self.rows, self.row_labels, "tab:blue"),
                 (self.columns, self.column_labels, "tab:red"),
@@ -160,6 +164,19 @@ class CorrespondenceDisplay:
         if legend:
             self.ax_.legend(loc="best", fontsize="small")
         return self
+
+    def _annotate(self, label: str, point: np.ndarray, colour: str) -> Any:
+        """Write a label beside its point, towards the middle of the map."""
+        everywhere = np.concatenate([self.rows, self.columns])[:, 0]
+        right = point[0] > (everywhere.min() + everywhere.max()) / 2
+        return self.ax_.annotate(
+            label,
+            point,
+            (-4 if right else 4, 4),
+            textcoords="offset points",
+            horizontalalignment="right" if right else "left",
+            color=colour,
+        )
 
     def _axis_label(self, i: int) -> str:
         label = f"axis {self.axes[i] + 1}"

@@ -10,25 +10,24 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import Border, as_numpy
-from skbasics._atomic import atomic
+from skbasics._atomic import training_method
 from skbasics._data import select
 from skbasics._moments import Array
 from skbasics._sklearn import (
     Interval,
     check_same_namespace,
     check_sample_weight,
-    fit_context,
     validate_data,
 )
+from skbasics.stats._arithmetic import Arithmetic
 from skbasics.stats._readings import Readings, beside, cast, keeping, native
 from skbasics.stats._seen import Seen, add_batch, is_finite
-from skbasics.stats._sums import Sums
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 HALF_UNIT = {4: 2.0**-24, 8: 2.0**-53}  # what rounds away beside 1, by the bytes of a number
 
 
-class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class OnlineMeanVar(Arithmetic, Readings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Mean and variance of a stream, to full precision, that can be added and forgotten.
 
     For rows :math:`x_i` with weights :math:`w_i` it holds :math:`W = \sum_i w_i` and
@@ -135,8 +134,7 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
         self.with_covariance = with_covariance
         self.half_life = half_life
 
-    @atomic
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Compute the statistics of X, forgetting what was seen before.
 
@@ -191,23 +189,18 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
             and X.shape[0] > 0
             and X.shape[1] == self.n_features_in_
             and seen.unit is None
+            and (self.half_life is None or _is_positive(self.half_life))
             and type(seen.moments.shift) is np.ndarray
             and (seen.moments.scatter.ndim == 2) is self.with_covariance
             and not hasattr(self, "feature_names_in_")
         )
 
-    @atomic
-    @fit_context(prefer_skip_nested_validation=True)
+    @training_method
     def _partial_fit(self, X: Any, sample_weight: Any) -> Self:
         seen = getattr(self, "_seen", None)
         if seen is not None:
             check_same_namespace(X, self, attribute="mean_", method="partial_fit")
-            if (seen.moments.scatter.ndim == 2) is not bool(self.with_covariance):
-                raise ValueError(
-                    f"with_covariance={self.with_covariance} was set after the first rows were "
-                    "seen, and their products cannot be known any more. Call fit, or take a new "
-                    "OnlineMeanVar."
-                )
+            self._check_covariance()
         self._seen = self._add(seen, X, sample_weight)
         return self
 
@@ -221,13 +214,13 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
             X, weights = _counted(X, as_numpy(weights).astype(np.float64, copy=False))
         X = native(X)
         if seen is None:
-            if not sp.issparse(X) and bool((X != X).all()):
+            if _holds_no_number(X):
                 raise ValueError(
-                    f"X holds no number: all values of its {len(X)} samples are NaN. The first "
-                    "batch needs at least one number."
+                    f"X holds no number: all values of its {X.shape[0]} samples are NaN. The "
+                    "first batch needs at least one number."
                 )
             seen = Seen.nothing(X, bool(self.with_covariance))
-        seen = seen.converted(native)
+        seen = seen.converted(lambda array: beside(array, X))
         if weights is not None:
             weights = beside(weights, seen.moments.shift)
         return seen.add(X, weights, self.half_life).converted(keeping(border))
@@ -295,8 +288,7 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
             check_same_namespace(X, self, attribute="mean_", method=method)
             border = Border.of(X)
             X = native(self._validated(X, border, reset=False))
-        high, low = self._native().centre
-        scale = native(self.scale_)
+        high, low, scale = (beside(a, X) for a in (*self._native().centre, self.scale_))
         rounded = cast(high, X)
         low = low + (high - rounded)
         near = bool((abs(low) <= HALF_UNIT[X.itemsize] * scale).all())
@@ -311,12 +303,22 @@ class OnlineMeanVar(Sums, Readings, OneToOneFeatureMixin, TransformerMixin, Base
         return tags
 
 
+def _holds_no_number(X: Any) -> bool:
+    if sp.issparse(X):
+        return X.nnz == math.prod(X.shape) and bool(np.isnan(X.data).all())
+    return bool((X != X).all())
+
+
 def _counted(X: Any, weights: np.ndarray) -> tuple[Any, np.ndarray | None]:
     """Return the rows that count, and their weights, or None if every one counts once."""
     counted = weights > 0
     if not counted.all():
         X, weights = select(X.tocsr() if sp.issparse(X) else X, counted), weights[counted]
     return X, None if (weights == 1).all() else weights
+
+
+def _is_positive(number: Any) -> bool:
+    return isinstance(number, (int, float)) and 0 < number < math.inf
 
 
 @np.errstate(over="ignore", invalid="ignore")

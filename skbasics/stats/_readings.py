@@ -44,9 +44,14 @@ class Readings:
         """Covariances."""
         if not self.with_covariance:
             raise AttributeError("covariance_ is there only with with_covariance=True.")
-        return self._read(
-            "covariance_", lambda seen: seen.in_units(seen.scatter_mean(self.ddof), 2)
-        )
+        if hasattr(self, "_seen") and self._seen.moments.scatter.ndim == 1:
+            raise AttributeError("covariance_ is there only for rows seen with_covariance=True.")
+
+        def covariance(seen: Seen) -> Array:
+            half = 0.5 * seen.scatter_mean(self.ddof)
+            return seen.in_units(half + half.T, 2)  # symmetric to the last bit
+
+        return self._read("covariance_", covariance)
 
     @property
     def standard_error_(self) -> Array:
@@ -69,7 +74,7 @@ class Readings:
         return self._read("n_effective_", lambda seen: seen.n_effective)
 
     def _variance(self, seen: Seen) -> Array:
-        return diagonal(seen.scatter_mean(self.ddof))
+        return 1.0 * diagonal(seen.scatter_mean(self.ddof))  # NumPy's view is read-only
 
     def _read(self, name: str, value: Any) -> Any:
         if not hasattr(self, "_seen"):
@@ -77,6 +82,16 @@ class Readings:
         found = value(self._native())
         border = Border.like(self._seen.moments.shift)
         return found if isinstance(found, int) else keeping(border)(found)
+
+    def _check_covariance(self) -> None:
+        """Raise an error where `with_covariance` was changed after the first rows."""
+        if hasattr(self, "_seen"):
+            matrix = self._seen.moments.scatter.ndim == 2
+            if matrix is not bool(self.with_covariance):
+                raise ValueError(
+                    f"with_covariance={self.with_covariance} was set after the first rows were "
+                    f"seen with {matrix}. Set it back, call fit, or take a new OnlineMeanVar."
+                )
 
     def _native(self) -> Seen:
         if isinstance(self._seen.moments.shift, (np.ndarray, torch.Tensor)):
@@ -98,7 +113,7 @@ def native(array: Any) -> Any:
             array = array.copy()
             array.sum_duplicates()
         return array
-    return array if isinstance(array, (np.ndarray, torch.Tensor)) else as_numpy(array)
+    return as_tensor(array) if isinstance(array, torch.Tensor) else as_numpy(array)
 
 
 def keeping(border: Border) -> Callable[[Array], Any]:

@@ -59,17 +59,14 @@ class Seen:
 
     def add(self, X: Any, weights: Array | None, half_life: float | None) -> Self:
         """Return the state after a batch of validated rows."""
-        counted = self.counted and weights is None
-        seen = replace(self, counted=counted)
-        for missing in (False, True) if seen.moments.scatter.ndim == 1 else (False,):
-            moments = add_batch(seen.moments, seen._scaled(X), weights, half_life, missing)
-            if is_finite(moments):
-                return replace(seen, moments=moments)
-        seen = seen._shrunk(moments)
-        moments = add_batch(
-            seen.moments, seen._scaled(X), weights, half_life, moments.scatter.ndim == 1
-        )
-        return replace(seen, moments=moments)
+        seen = replace(self._unshrunk(), counted=self.counted and weights is None)
+        for _ in ("in this unit", "in a smaller one"):
+            for missing in (False, True) if seen.moments.scatter.ndim == 1 else (False,):
+                moments = add_batch(seen.moments, seen._scaled(X), weights, half_life, missing)
+                if is_finite(moments):
+                    return replace(seen, moments=moments)
+            seen = seen._shrunk(moments)
+        raise _beyond_float64()
 
     def _scaled(self, X: Any) -> Any:
         if self.unit is None:
@@ -78,8 +75,17 @@ class Seen:
 
     def _shrunk(self, overflown: Moments) -> Self:
         """Return the state with a smaller unit for the features that overflow."""
-        finite = 1.0 * (abs(diagonal(overflown.scatter)) < math.inf)
-        return self._times(finite + (1.0 - finite) * SMALL)
+        one = self.moments.shift * 0.0 + 1.0
+        finite = abs(diagonal(overflown.scatter)) < math.inf
+        return self._times(one * finite + one * SMALL * ~finite)
+
+    def _unshrunk(self) -> Self:
+        """Return the state in units of 1 again, where decay has brought it back in range."""
+        if self.unit is None or self.moments.squares is None:
+            return self
+        with np.errstate(over="ignore", invalid="ignore"):
+            whole = rescale(self.moments, 1.0 / self.unit)
+        return replace(self, moments=whole, unit=None) if is_finite(whole) else self
 
     def _times(self, factor: Array) -> Self:
         unit = factor if self.unit is None else self.unit * factor
@@ -105,6 +111,8 @@ class Seen:
         if not is_finite(moments):
             a, b = a._shrunk(moments), b._shrunk(moments)
             moments = operation(a.moments, b.moments)
+            if not is_finite(moments):
+                raise _beyond_float64()
         return replace(a, moments=moments, counted=a.counted and b.counted)
 
     def converted(self, change: Callable[[Array], Array]) -> Self:
@@ -175,9 +183,20 @@ class Seen:
             return self.moments.scatter / divisor
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def is_finite(moments: Moments) -> bool:
-    """Whether every sum of squares is a number that float64 has."""
-    return math.isfinite(diagonal(moments.scatter).sum())
+    """Whether every sum of weights and of squares is a number that float64 has."""
+    squares, weight = diagonal(moments.scatter), moments.weight
+    if not math.isfinite(weight if isinstance(weight, float) else weight.max()):
+        return False
+    return math.isfinite(squares.sum()) or bool((squares < math.inf).all())
+
+
+def _beyond_float64() -> ValueError:
+    return ValueError(
+        "the sum of the weights, or of weighted squares, is beyond float64. Divide sample_weight "
+        "by its largest value."
+    )
 
 
 def add_batch(
@@ -194,6 +213,7 @@ def add_batch(
     return add(decay(past, factor), X, present, missing=missing, squares=squares)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def fade(weights: Array, half_life: float) -> tuple[Array, Array, float]:
     r"""Return the present weights of a batch, their squares, and what is left of the past.
 

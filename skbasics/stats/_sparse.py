@@ -13,6 +13,7 @@ from skbasics._moments import (
     merge,
     positive,
     well_centred,
+    without_negative,
 )
 
 
@@ -78,4 +79,4 @@ def _about(
     mean = first / positive(total)
     second = sums(stored * D * D) + zeros * shift * shift
     rest = None if squares is None else present(squares)
-    return Moments(total, shift, mean, second - mean * first, rest)
+    return Moments(total, shift, mean, without_negative(second - mean * first), rest)

@@ -92,7 +92,7 @@ def errors(X: np.ndarray) -> None:
     spread = rng.standard_normal((5000, 5)) * [1, 0.5, 0.2, 0.1, 0.05]
     cases = {f"5 features, mean {mean:g}, float64": spread + mean for mean in (1e4, 1e6)}
     cases["5 features, mean 100, float32"] = (spread + 100).astype(np.float32)
-    cases["60000 x 784, float32, leading 100"] = X
+    cases["60000 x 784 (MNIST where given), float32, leading 100"] = X
     print("\n| largest relative error of eigenvalues | skbasics | scikit-learn |\n|---|---|---|")
     for name, rows in cases.items():
         D = rows - rows.mean(0, dtype=np.float64)
@@ -101,6 +101,22 @@ def errors(X: np.ndarray) -> None:
         found = (kind().fit(rows).explained_variance_[:100] for kind in (PCA, peer.PCA))
         each = [np.max(np.abs(values - truth) / truth) for values in found]
         print(f"| {name} | {each[0]:.1e} | {each[1]:.1e} |", flush=True)
+
+
+def stream_beside_fit(X: np.ndarray) -> None:
+    """Print how far a stream of batches is from one fit: eigenvalues, and the leading subspace."""
+    from skbasics import PCA
+
+    whole, stream = PCA(50).fit(X), PCA(50)
+    for batch in np.array_split(X, N_BATCHES):
+        stream.partial_fit(batch)
+    variances = np.abs(stream.explained_variance_ / whole.explained_variance_ - 1).max()
+    projectors = [pca.components_.T @ pca.components_ for pca in (whole, stream)]
+    distance = np.linalg.norm(projectors[0] - projectors[1], 2)
+    print(
+        f"\n{N_BATCHES} batches beside one fit, 50 components: eigenvalues {variances:.0e} "
+        f"(relative), projectors {distance:.0e}"
+    )
 
 
 def main() -> None:
@@ -122,7 +138,9 @@ def main() -> None:
     for ours, theirs in (CONTENDERS[:2], CONTENDERS[2:]):
         ratio = statistics.median(times[theirs]) / statistics.median(times[ours])
         print(f"\n{ours}: {ratio:.2f} times as fast as {theirs}")
-    errors(load(options.mnist))
+    X = load(options.mnist)
+    stream_beside_fit(X)
+    errors(X)
 
 
 if __name__ == "__main__":

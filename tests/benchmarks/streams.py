@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
@@ -36,8 +37,31 @@ def compare(ours: Callable, theirs: Callable, calls: int, rounds: int = 15) -> t
     return (*times, statistics.median(b / a for a, b in pairs))
 
 
+def errors() -> None:
+    """Print the largest relative error of a variance, against exact rational arithmetic."""
+    print("\n| offset | OnlineMeanVar, by 100 | row by row | StandardScaler, by 100 | row by row |")
+    print("|---|---|---|---|---|")
+    for offset in (0.0, 1e8, 1e12):
+        X = offset + np.random.default_rng(0).standard_normal((2000, 5))
+        truth = np.array([exact_variance(column) for column in X.T.tolist()])
+        found = []
+        for kind in (OnlineMeanVar, StandardScaler):
+            for n_parts in (20, 2000):
+                stream = kind()
+                for batch in np.array_split(X, n_parts):
+                    stream.partial_fit(batch)
+                found.append(np.max(np.abs(stream.var_ - truth) / truth))
+        print(f"| {offset:.0e} | " + " | ".join(f"{error:.0e}" for error in found) + " |")
+
+
+def exact_variance(values: list[float]) -> float:
+    """Return the variance, rounded once."""
+    mean = sum(map(Fraction, values)) / len(values)
+    return float(sum((Fraction(value) - mean) ** 2 for value in values) / len(values))
+
+
 def main() -> None:
-    """Print partial_fit and transform of both, and what our options cost."""
+    """Print partial_fit and transform of both, what our options cost, and the errors."""
     generator = np.random.default_rng(0)
     print("| method | batch | OnlineMeanVar us | StandardScaler us | ratio |")
     print("|---|---|---|---|---|")
@@ -61,6 +85,7 @@ def main() -> None:
             for _ in range(15)
         )
         print(f"| {params or 'defaults'} | {time_each:.0f} |")
+    errors()
 
 
 if __name__ == "__main__":

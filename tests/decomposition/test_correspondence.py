@@ -414,6 +414,29 @@ def test_a_weight_of_zero_is_absence_and_ones_are_none(form):
     np.testing.assert_array_equal(weighted.row_coordinates_, weighted.transform(form(table)))
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("tiny", [1e-310, 5e-320])
+@pytest.mark.parametrize("copies", [1, 4])
+def test_a_row_whose_total_has_no_reciprocal(copies, tiny, form):
+    table = np.tile(SMOKING, (copies, 1))
+    expected = CorrespondenceAnalysis(3).fit(form(table))
+    analysis = CorrespondenceAnalysis(3).fit(form(np.vstack([table, [0, tiny, 0, 0]])))
+    same(analysis, expected, [name for name in OF_ALL if name != "p_value_"])
+    new = expected.transform(form(np.array([[0, 1.0, 0, 0]])))
+    np.testing.assert_allclose(analysis.row_coordinates_[-1:], new, rtol=1e-9)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("copies", [1, 4])
+def test_a_column_whose_total_has_no_reciprocal(copies, form):
+    table = np.tile(SMOKING, (copies, 1))
+    expected = CorrespondenceAnalysis(3).fit(form(table))
+    faint = form(np.column_stack([table, np.full(len(table), 1e-310)]))
+    analysis = CorrespondenceAnalysis(3).fit(faint)
+    rows = [name for name in ATTRIBUTES if name.startswith("row_")]
+    same(analysis, expected, [*rows, "eigenvalues_", "total_inertia_"])
+
+
 def test_weights_that_sum_to_one_leave_the_map_and_have_no_p_value():
     table = counts((20, 5))
     weighted = CorrespondenceAnalysis(3).fit(table, sample_weight=np.full(20, 1 / 20.5))
@@ -658,7 +681,7 @@ def test_data_frames_keep_their_names():
     with pytest.raises(ValueError, match="feature names"):
         analysis.partial_fit(frame[["light", "none", "medium", "heavy"]])
     swapped = CorrespondenceAnalysis().fit(frame[["light", "none", "medium", "heavy"]])
-    with pytest.raises(ValueError, match=r"cannot merge: the columns are \['none', 'light'"):
+    with pytest.raises(ValueError, match=r"cannot merge: the features are named \['none', 'light'"):
         analysis.merge(swapped)
 
 
@@ -770,24 +793,35 @@ def test_what_cannot_be_merged():
     analysis = CorrespondenceAnalysis().fit(SMOKING)
     wider = CorrespondenceAnalysis().fit(np.hstack([SMOKING, SMOKING]))
     for other, error, match in (
-        (CorrespondenceAnalysis(1).fit(SMOKING), ValueError, "n_components is 2 here and 1 there"),
+        (
+            CorrespondenceAnalysis(1).fit(SMOKING),
+            ValueError,
+            "n_components=2 here and n_com",
+        ),
         (
             CorrespondenceAnalysis(scaling="standard").fit(SMOKING),
             ValueError,
-            "scaling is 'principal' here and 'standard' there. Set them alike.",
+            "scaling='principal' here and scaling='standard' there. Give both the same settings.",
         ),
-        (wider, ValueError, "this table has 4 columns and the other 8"),
-        (CorrespondenceAnalysis(), NotFittedError, "not fitted"),
-        (StandardScaler(), TypeError, "merges with its own kind, not with StandardScaler"),
+        (wider, ValueError, "4 features here and 8 there"),
+        (StandardScaler(), TypeError, "cannot merge StandardScaler and CorrespondenceAnalysis"),
     ):
         unchanged(analysis, lambda: analysis.merge(other), error, match)  # noqa: B023
-    with pytest.raises(NotFittedError):
-        CorrespondenceAnalysis().merge(analysis)
     for other in (1, SMOKING, StandardScaler()):
         with pytest.raises(TypeError):
             _ = analysis + other
         with pytest.raises(TypeError):
             _ = other + analysis
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("table", [SMOKING, SMOKING.T, np.tile(SMOKING, (4, 1))], ids=np.shape)
+def test_a_sum_that_overflows_only_when_merged(table, form):
+    big = form(table * (1e308 / table.sum()))
+    analysis, other = (CorrespondenceAnalysis().fit(big) for _ in range(2))
+    match = "sum of the table is not finite.*divide the table"
+    unchanged(analysis, lambda: analysis.merge(other), ValueError, match)
+    unchanged(analysis, lambda: analysis.partial_fit(big), ValueError, match)
 
 
 def test_what_cannot_be_placed():

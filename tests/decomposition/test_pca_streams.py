@@ -5,6 +5,7 @@ import itertools
 import pickle
 import re
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -160,6 +161,77 @@ def test_constant_features_come_last_as_axes(solver):
     assert_array_equal(still.transform(np.full((1, 3), 2.0)), 0)
 
 
+@pytest.mark.parametrize("how", ["auto", *EXACT, "arpack", "stream", "sum"])
+def test_small_variances_of_float32_features_are_kept(how):
+    X = (np.random.default_rng(0).standard_normal((2000, 4)) * [1e4, 100, 10, 0.5]).astype("f")
+    if how == "stream":
+        pca = stream(X, [700, 800], n_components=3)
+    elif how == "sum":
+        pca = sum(PCA(3).partial_fit(part) for part in np.split(X, 5))
+    else:
+        pca = PCA(3, svd_solver=how, random_state=0).fit(X)
+    truth = true_variances(X)
+    assert_allclose(pca.explained_variance_, truth[:3], rtol=1e-6)
+    assert pca.noise_variance_ == pytest.approx(truth[3], rel=1e-6)
+
+
+@pytest.mark.parametrize("how", ["fit", "stream"])
+def test_float32_products_keep_features_on_a_smaller_scale(monkeypatch, how):
+    monkeypatch.setattr(scatter, "FLOAT32_FROM", 1)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((9000, 6)) * [1e4, 1, 1, 1, 0.5, 0]
+    X[:, 1] += X[:, 0] / 1e4
+    X = X.astype(np.float32)
+    pca = PCA(svd_solver="covariance_eigh")
+    pca = pca.fit(X) if how == "fit" else stream(X, [4500])
+    truth = true_variances(X)
+    assert_allclose(pca.explained_variance_[:5], truth[:5], rtol=2e-5)
+    assert pca.explained_variance_[5] == 0
+
+
+def test_float32_products_are_remembered_in_a_stream(monkeypatch):
+    monkeypatch.setattr(scatter, "FLOAT32_FROM", 1)
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((2000, 4)) @ rng.standard_normal((4, 8))).astype(np.float32)
+    first = PCA().partial_fit(X[:1000])
+    parts = [PCA().fit(X[1000:].astype(np.float64)), PCA().partial_fit(X[1000:].astype(np.float64))]
+    for pca in (first + parts[0], parts[1] + first, first.partial_fit(X[1000:].astype(np.float64))):
+        assert pca.components_.dtype == np.float64
+        assert_array_equal(pca.explained_variance_[4:], 0)  # no rounding is taken for variance
+        assert (pca.explained_variance_[:4] > 0).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_whitening_and_score_where_float32_cannot_hold_the_variances(solver, scale):
+    X, settings = normal(p=4) * 3, {"svd_solver": solver, "whiten": True, "random_state": 0}
+    plain = PCA(2, **settings).fit(X)
+    pca = PCA(2, **settings).fit((X * scale).astype(np.float32))
+    Z = pca.transform((X * scale).astype(np.float32))
+    assert_allclose(Z, plain.transform(X), atol=2e-5)
+    assert_allclose(pca.inverse_transform(Z) / scale, plain.inverse_transform(Z), atol=1e-4)
+    plain, pca = (estimator.set_params(whiten=False) for estimator in (plain, pca))
+    shift = 4 * np.log(scale)  # of the log-density, by the change of units
+    assert pca.score((X * scale).astype(np.float32)) == pytest.approx(plain.score(X) - shift, 1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid:RuntimeWarning")
+@pytest.mark.parametrize("solver", ["stream", *SOLVERS])
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_squares_beyond_float64_are_refused(solver, kind):
+    if kind is sp.csr_array and solver in ("full", "randomized"):
+        return
+    X = normal(50) * 1e200
+    for rows in (X, X * [1, 1, 1, 1, 0]):
+        pca = PCA(2, random_state=0)
+        if solver == "stream":
+            method = partial(getattr, pca.partial_fit(kind(rows)), "components_")
+        else:
+            method = partial(pca.set_params(svd_solver=solver).fit, kind(rows))
+        with pytest.raises(ValueError, match=r"squares of X do not fit in float64.*Divide X by a"):
+            method()
+
+
 # Weights.
 
 
@@ -205,6 +277,17 @@ def test_fractions_of_rows_count():
     assert_allclose(pca.get_covariance(), covariance * unbiased, rtol=1e-10, atol=1e-12)
     assert pca.n_samples_ == pytest.approx(n)
     close(stream(X, [3, 50], weights), pca)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_large_weights(solver):
+    X, weights = normal(), np.random.default_rng(1).random(400) + 1
+    n = weights.sum()
+    settings = {"svd_solver": solver, "random_state": 0}
+    pca = PCA(3, **settings).fit(X, sample_weight=weights * 1e30)
+    expected = PCA(3, **settings).fit(X, sample_weight=weights).explained_variance_ * (n - 1) / n
+    assert_allclose(pca.explained_variance_, expected, rtol=1e-10)
+    assert np.isfinite(pca.score(X))
 
 
 @pytest.mark.parametrize("weights", [None, np.full(400, 1e-3)])
@@ -287,6 +370,9 @@ def test_what_a_short_stream_still_needs():
     pca = PCA(4)
     with pytest.raises(NotFittedError, match="not fitted yet"):
         pca.transform(X)
+    for method in (pca.get_covariance, pca.get_precision):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            method()
     pca.partial_fit(X[:1])
     sentence = "n_components=4 needs 4 rows, and this PCA has seen 1. Add 3 more by partial_fit."
     with pytest.raises(NotFittedError, match=re.escape(sentence)):
@@ -314,6 +400,21 @@ def test_a_stream_of_sparse_rows():
     wide = sp.random_array((20, 300), density=0.1, rng=np.random.default_rng(1)).tocsr()
     pca = PCA().partial_fit(wide[:7]).partial_fit(wide[7:])
     close(pca, PCA(svd_solver="full").fit(wide.toarray()), 1e-8)
+
+
+def test_sparse_rows_are_computed_with_on_the_cpu():
+    X = sp.random_array((450, 8), density=0.3, rng=np.random.default_rng(0)).tocsr()
+    weights = np.random.default_rng(1).random(450) + 0.5
+    whole = PCA(3, svd_solver="full").fit(X.toarray(), sample_weight=weights)
+    elsewhere = PCA(3, device="meta")  # stands for a device whose tensors NumPy cannot mix with
+    for rows in (slice(0, 300), slice(300, 400), slice(400, 450)):
+        elsewhere.partial_fit(X[rows], sample_weight=weights[rows])
+    close(elsewhere, whole)
+    parts = [
+        PCA(3, device="meta").partial_fit(X[rows], None, weights[rows])
+        for rows in (slice(0, 300), slice(300, 450))
+    ]
+    close(parts[0] + parts[1], whole)
 
 
 @pytest.mark.parametrize("namespace", ["torch", "array_api_strict"])
@@ -347,11 +448,69 @@ def test_memory_is_the_smaller_of_rows_and_scatter():
     assert few.components_.dtype == np.float64  # some rows were
 
 
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_single_rows_are_kept_in_few_blocks(kind, weighted):
+    X, weights = normal(200), np.random.default_rng(0).random(200) + 0.5
+    pca = PCA()
+    for i in range(200):
+        row = X[i : i + 1].astype(np.float32 if i == 70 else np.float64)
+        pca.partial_fit(kind(row), sample_weight=weights[i : i + 1] if weighted else None)
+    assert len(pca._collected.blocks) <= 16
+    assert pca._collected.n_rows == 200
+    X[70] = X[70].astype(np.float32)
+    whole = PCA(svd_solver="full").fit(X, sample_weight=weights if weighted else None)
+    close(pca, whole, 1e-8)
+
+
 def test_rows_kept_are_copies():
     X = normal(20)
     pca = PCA().partial_fit(X)
     X += np.arange(5)
     close(pca, PCA(svd_solver="full").fit(normal(20)))
+
+
+def test_weights_kept_are_copies():
+    X, weights = normal(20), np.random.default_rng(0).random(20) + 1
+    expected = PCA(svd_solver="full").fit(X, sample_weight=weights.copy())
+    streams = [PCA().partial_fit(X, sample_weight=w) for w in (weights, torch.from_numpy(weights))]
+    weights[:] = 100
+    for pca in streams:
+        close(pca, expected)
+
+
+def test_a_sum_of_one_is_a_copy():
+    pca = PCA().partial_fit(normal())
+    total = sum([pca])
+    close(total.partial_fit(normal(10)), PCA().partial_fit(np.vstack([normal(), normal(10)])))
+    assert pca.n_samples_ == 400
+
+
+@pytest.mark.parametrize("n", [1.5, 2.5])
+def test_rows_that_count_as_a_few_are_enough_for_as_many(n):
+    X, weights = normal(), np.full(400, n / 400)
+    for k in (None, int(n)):
+        fitted = PCA(k, svd_solver="full").fit(X, sample_weight=weights)
+        close(stream(X, [100], weights, n_components=k), fitted)
+    with pytest.raises(NotFittedError, match=f"needs {int(n) + 1} rows, and this PCA has seen {n}"):
+        _ = stream(X, [100], weights, n_components=int(n) + 1).components_
+
+
+@pytest.mark.parametrize(
+    ("k", "sentence"),
+    [
+        (6, "n_components=6 must be between 0 and min(n_samples, n_features)=5"),
+        (-1, "The 'n_components' parameter of PCA must be"),
+        ("all", "The 'n_components' parameter of PCA must be"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_mid_stream(k, sentence):
+    pca = PCA(2).partial_fit(normal()).set_params(n_components=k)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        _ = pca.components_
+    assert not hasattr(pca, "components_")
+    assert "partial_fit" in dir(pca)
+    close(pca.set_params(n_components=3), PCA(3, svd_solver="full").fit(normal()))
 
 
 def test_too_many_features_for_a_scatter(monkeypatch):
@@ -402,9 +561,9 @@ def test_a_fit_that_fails_leaves_the_last_one():
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        (PCA(3).partial_fit(normal()), "n_components is 2 here and 3 in the other PCA"),
-        (PCA(2, whiten=True).partial_fit(normal()), "whiten is False here and True in the other"),
-        (PCA(2).partial_fit(normal(p=4)), "5 features here and 4 in the other PCA"),
+        (PCA(3).partial_fit(normal()), "n_components=2 here and n_components=3 there"),
+        (PCA(2, whiten=True).partial_fit(normal()), "whiten=False here and whiten=True there"),
+        (PCA(2).partial_fit(normal(p=4)), "5 features here and 4 there"),
         (PCA(2, svd_solver="arpack").fit(normal()), "merge needs what svd_solver='arpack' has not"),
     ],
 )
@@ -419,14 +578,12 @@ def test_what_cannot_be_merged(other, sentence):
 
 def test_merging_with_something_else():
     pca = PCA().partial_fit(normal())
-    with pytest.raises(TypeError, match="PCA merges with another PCA, got int"):
+    with pytest.raises(TypeError, match="cannot merge int and PCA: give another PCA"):
         pca.merge(3)
     with pytest.raises(TypeError, match="unsupported operand"):
         _ = pca + 3
-    with pytest.raises(NotFittedError):
-        pca.merge(PCA())
     names = [PCA().partial_fit(pd.DataFrame(normal(), columns=list(c))) for c in ("abcde", "abced")]
-    with pytest.raises(ValueError, match="Reorder or rename the columns of one"):
+    with pytest.raises(ValueError, match="the same features, in one order"):
         names[0].merge(names[1])
 
 
@@ -484,3 +641,6 @@ def test_cuda(solver):
         if solver != "randomized":
             stream = PCA(3).partial_fit(tensor[:100]).partial_fit(tensor[100:])
             assert_allclose(stream.components_.cpu(), here.components_, atol=1e-9)
+    if solver != "randomized":
+        mixed = PCA(3, device="cuda").partial_fit(X[:100]).partial_fit(sp.csr_array(X[100:150]))
+        close(mixed.partial_fit(X[150:200]).partial_fit(sp.csr_array(X[200:])), here)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -16,7 +16,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
-from skbasics import Adam, MLPClassifier, OnlineMeanVar, StreamPipeline
+from skbasics import OnlineMeanVar, StreamPipeline
 
 X, Y = load_iris(return_X_y=True)
 ORDER = np.random.default_rng(0).permutation(150)
@@ -42,16 +42,6 @@ def test_a_batch_is_the_steps_by_hand():
     np.testing.assert_array_equal(pipeline["net"].coef_, net.coef_)
     np.testing.assert_array_equal(pipeline.predict(X), net.predict(scaler.transform(X)))
     assert pipeline.score(X, Y) > 0.8
-
-
-def test_a_stream_of_digits_is_learned():
-    data, labels = load_digits(return_X_y=True)
-    pipeline = model(scale=OnlineMeanVar(), net=MLPClassifier(optimizer=Adam(0.01), random_state=0))
-    for _ in range(10):
-        for start in range(0, 1500, 100):
-            rows = slice(start, start + 100)
-            pipeline.partial_fit(data[rows], labels[rows], classes=np.arange(10))
-    assert pipeline.score(data[1500:], labels[1500:]) > 0.85
 
 
 def test_everything_else_is_pipeline():
@@ -172,3 +162,53 @@ def test_what_a_step_changes_in_place_is_taken_back():
     with pytest.raises(KeyboardInterrupt):
         pipeline.partial_fit(X, Y)
     np.testing.assert_array_equal(first.coef_, coefficients)
+
+
+def test_what_a_nested_step_learned_is_taken_back_in_place():
+    inner, net = OnlineMeanVar(), SGDClassifier(random_state=0)
+    pipeline = model(inner=model(scale=inner), net=net)
+    pipeline.partial_fit(X[:50], Y[:50], classes=[0, 1, 2])
+    before = pickle.dumps(vars(inner))
+    with pytest.raises(ValueError, match=r"classes=.* is not the same"):
+        pipeline.partial_fit(X, Y, classes=[0, 1])
+    assert pipeline["inner"]["scale"] is inner
+    assert pickle.dumps(vars(inner)) == before
+
+
+def test_parameters_reach_the_steps_of_a_nested_pipeline():
+    weights = np.full(150, 2.0)
+    pipeline = model(shift=OnlineMeanVar(), inner=model(scale=OnlineMeanVar(), net=GaussianNB()))
+    pipeline.partial_fit(X, Y, classes=[0, 1, 2], sample_weight=weights)
+    assert pipeline["shift"].n_samples_seen_.tolist() == [300] * 4
+    assert pipeline["inner"]["scale"].n_samples_seen_.tolist() == [300] * 4
+    assert pipeline["inner"]["net"].class_count_.sum() == 300
+    pipeline.partial_fit(X, Y, inner__net__sample_weight=weights)
+    assert pipeline["inner"]["scale"].n_samples_seen_.tolist() == [450] * 4
+    assert pipeline["inner"]["net"].class_count_.sum() == 600
+    with pytest.raises(ValueError, match="partial_fit got 'colour', which no step takes"):
+        pipeline.partial_fit(X, Y, colour=1)
+
+
+def test_requests_reach_the_steps_of_a_nested_pipeline():
+    weights = np.full(150, 2.0)
+    with config_context(enable_metadata_routing=True):
+        scale = OnlineMeanVar().set_partial_fit_request(sample_weight=True)
+        net = GaussianNB().set_partial_fit_request(sample_weight=False, classes=True)
+        pipeline = model(inner=model(scale=scale), net=net)
+        pipeline.partial_fit(X, Y, classes=[0, 1, 2], sample_weight=weights)
+        assert scale.n_samples_seen_.tolist() == [300] * 4
+        assert net.class_count_.sum() == 150
+        frozen = FrozenEstimator(OnlineMeanVar().fit(X))  # learns nothing, so needs no request
+        model(frozen=frozen, inner=model(scale=scale)).partial_fit(X, sample_weight=weights)
+
+
+def test_a_parameter_for_one_step_comes_before_that_for_all():
+    ones, twos = np.ones(150), np.full(150, 2.0)
+    for params in (
+        {"sample_weight": ones, "net__sample_weight": twos},
+        {"net__sample_weight": twos, "sample_weight": ones},
+    ):
+        pipeline = model(scale=OnlineMeanVar(), net=GaussianNB())
+        pipeline.partial_fit(X, Y, classes=[0, 1, 2], **params)
+        assert pipeline["scale"].n_samples_seen_ == 150
+        assert pipeline["net"].class_count_.sum() == 300

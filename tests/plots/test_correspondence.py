@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn import config_context
+from sklearn.exceptions import NotFittedError
 
 from skbasics import CorrespondenceAnalysis, CorrespondenceDisplay
 
@@ -81,6 +82,8 @@ def test_it_draws_again_on_axes_it_is_given():
 
 
 def test_maps_that_cannot_be_drawn():
+    with pytest.raises(NotFittedError, match="CorrespondenceAnalysis instance is not fitted yet"):
+        CorrespondenceDisplay.from_estimator(CorrespondenceAnalysis())
     line = CorrespondenceAnalysis(1).fit(SMOKING)
     with pytest.raises(ValueError, match=r"axes=\(0, 1\) cannot be shown: the analysis has 1 axes"):
         CorrespondenceDisplay.from_estimator(line)

@@ -86,7 +86,7 @@ def test_values_of_1e300_do_not_overflow():
     X = 1e300 * (1 + 1e-3 * np.sign(normal(1000, 2)))
     X[:, 1] = 1e300
     for estimator in (OnlineMeanVar().fit(X), stream(X, 100), stream(X, 1)):
-        np.testing.assert_allclose(estimator.mean_, [X[:, 0].mean() / 1, 1e300], rtol=1e-12)
+        np.testing.assert_allclose(estimator.mean_, [X[:, 0].mean(), 1e300], rtol=1e-12)
         np.testing.assert_allclose(estimator.scale_[0], (X[:, 0] / 1e300).std() * 1e300, 1e-12)
         assert estimator.scale_[1] == 1
         assert estimator.var_.tolist() == [np.inf, 0]  # 1e594 is no number of float64
@@ -108,6 +108,66 @@ def test_large_values_after_small_ones_and_merged():
         np.testing.assert_allclose(joined.mean_, both.mean_, rtol=1e-12)
         assert joined.n_samples_seen_ == 200
     np.testing.assert_allclose(both.scale_ / 1e200, np.r_[small / 1e200, normal(100)].std(0))
+
+
+@pytest.mark.filterwarnings("error")
+def test_squares_that_overflow_only_together_are_no_matter():
+    X = 1e153 * normal(400, 3)
+    for size in (1, 7, 400):
+        found = stream(X, size)
+        np.testing.assert_allclose(found.scale_ / 1e153, normal(400, 3).std(0), rtol=1e-12)
+        assert type(found.n_samples_seen_) is int
+
+
+@pytest.mark.parametrize("covariance", [False, True])
+def test_large_values_are_counted_like_others(covariance):
+    small, large = normal(20), 1e200 * normal(20)
+    estimator = OnlineMeanVar(with_covariance=covariance)
+    for found in (
+        clone(estimator).fit(np.r_[small, large]),
+        clone(estimator).fit(small).partial_fit(large),
+        clone(estimator).fit(small) + clone(estimator).fit(large),
+    ):
+        assert found.n_samples_seen_ == 40
+        assert type(found.n_samples_seen_) is int
+
+
+def test_a_large_value_is_forgotten_too():
+    found = stream(np.r_[normal(5, 1), [[1e200]]], 1, half_life=10)
+    for seed in range(20):
+        found.partial_fit(normal(1000, 1, seed=seed))
+    expected = OnlineMeanVar(half_life=10).fit(normal(1000, 1, seed=19))
+    np.testing.assert_allclose(found.var_, expected.var_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("half_life", [None, 30])
+@pytest.mark.parametrize("offset", [1e8, 1e12])
+def test_a_feature_that_comes_late_row_by_row_keeps_its_digits(half_life, offset):
+    X = normal(200, 2, offset=offset)
+    X[:50, 0] = np.nan
+    found = stream(X, 1, half_life=half_life)
+    expected = OnlineMeanVar(half_life=half_life).fit(X - offset)
+    np.testing.assert_allclose(found.var_, expected.var_, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("half_life", [None, 3.0])
+def test_weights_beyond_float64_are_refused(half_life):
+    estimator = OnlineMeanVar(half_life=half_life).fit(normal(20))
+    before = state(estimator)
+    for method in (estimator.fit, estimator.partial_fit):
+        with pytest.raises(ValueError, match=r"beyond float64. Divide sample_weight by its"):
+            method(normal(20), sample_weight=np.full(20, 1e308))
+    assert state(estimator) == before
+    heavy = OnlineMeanVar().fit(normal(1), sample_weight=[1.5e308])
+    with pytest.raises(ValueError, match="beyond float64"):
+        heavy.merge(heavy)
+
+
+def test_covariance_is_symmetric_to_the_last_bit():
+    found = stream(normal(200), 1, with_covariance=True)
+    np.testing.assert_array_equal(found.covariance_, found.covariance_.T)
+    np.testing.assert_array_equal(found.covariance_.diagonal(), found.var_)
 
 
 def test_float32_rows_are_summed_in_float64():
@@ -269,9 +329,8 @@ def test_missing_values_feature_by_feature(kind, weighted):
     X[:90, 0] = np.nan
     weights = rng.integers(1, 4, 200) if weighted else np.ones(200, int)
     for size in (200, 30):
-        found = stream(kind(X), size, weights) if kind is np.asarray or size == 200 else None
-        if found is None:
-            continue
+        data = X if kind is np.asarray else sp.csr_array(kind(X))  # whose rows can be cut
+        found = stream(data, size, weights)
         for j, column in enumerate(np.repeat(X, weights, axis=0).T):
             values = column[~np.isnan(column)]
             np.testing.assert_allclose(found.mean_[j], values.mean(), rtol=1e-12)
@@ -341,8 +400,10 @@ def test_input_is_not_written_to():
     X.setflags(write=False)
     estimator = OnlineMeanVar().fit(X).partial_fit(X)
     estimator.inverse_transform(estimator.transform(X))
-    estimator.mean_[:] = 7  # a copy
-    assert not (estimator.mean_ == 7).any()
+    estimator = OnlineMeanVar(with_covariance=True).fit(X)
+    for name in ("mean_", "var_", "scale_", "covariance_", "standard_error_"):
+        getattr(estimator, name)[:] = 7  # a copy
+        assert not (getattr(estimator, name) == 7).any()
 
 
 # Sparse rows and tensors.
@@ -363,7 +424,8 @@ def test_sparse_rows_are_dense_rows(kind, params, weighted):
     same(found, dense, 1e-11)
     assert found.scale_[[1, 3]].tolist() == [1, 1]
     same(found.partial_fit(kind(X)), dense.partial_fit(X), 1e-11)
-    same(OnlineMeanVar(**params).fit(kind(X)) + dense, dense + dense, 0.5)
+    one = [OnlineMeanVar(**params).fit(rows, sample_weight=weights) for rows in (kind(X), X)]
+    same(one[0] + dense, one[1] + dense, 1e-11)
 
 
 def test_places_stored_twice_are_added():
@@ -405,6 +467,37 @@ def test_tensors_stay_tensors(params):
         mixed = found + reference  # parts may come from several devices
         assert isinstance(mixed.mean_, torch.Tensor)
     np.testing.assert_allclose(Z, reference.transform(X), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("covariance", [False, True])
+def test_large_tensors_do_not_overflow(covariance):
+    X = 1e300 * normal(50)
+    with config_context(array_api_dispatch=True):
+        found = OnlineMeanVar(with_covariance=covariance).fit(torch.from_numpy(X[:40]))
+        found.partial_fit(torch.from_numpy(X[40:]))
+        np.testing.assert_allclose(found.scale_ / 1e300, normal(50).std(0), rtol=1e-12)
+        assert found.n_samples_seen_ == 50
+
+
+def test_tensors_with_a_gradient_are_only_numbers(recwarn):
+    X = torch.from_numpy(normal(50)).requires_grad_()
+    with config_context(array_api_dispatch=True):
+        found = OnlineMeanVar().fit(X)
+        assert not found.partial_fit(X).mean_.requires_grad
+        assert not found.transform(X).requires_grad
+    assert not [each for each in recwarn if "Converting a tensor" in str(each.message)]
+
+
+def test_what_saw_tensors_goes_on_with_arrays():
+    X = normal(50)
+    with config_context(array_api_dispatch=True):
+        found = OnlineMeanVar().fit(torch.from_numpy(X))
+    Z = found.transform(X)
+    assert isinstance(Z, np.ndarray)
+    np.testing.assert_allclose(Z, OnlineMeanVar().fit(X).transform(X), rtol=1e-12, atol=1e-14)
+    assert isinstance(found.partial_fit(X).mean_, np.ndarray)
+    assert found.n_samples_seen_ == 100
 
 
 @pytest.mark.cuda
@@ -476,11 +569,12 @@ def test_other_rows_than_arrays_of_float():
 # Bad input.
 
 
-def test_all_missing_at_first():
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, sp.csc_array])
+def test_all_missing_at_first(kind):
     estimator = OnlineMeanVar()
     for method in (estimator.fit, estimator.partial_fit):
         with pytest.raises(ValueError, match="X holds no number: all values of its 3 samples"):
-            method(np.full((3, 2), np.nan))
+            method(kind(np.full((3, 2), np.nan)))
     assert vars(estimator) == vars(OnlineMeanVar())
 
 
@@ -553,6 +647,35 @@ def test_other_features_do_not_merge():
         a.merge(b)
 
 
+def test_more_settings_do_not_merge():
+    class Named(OnlineMeanVar):
+        def __init__(self, *, ddof=0, with_covariance=False, half_life=None, name="a"):
+            super().__init__(ddof=ddof, with_covariance=with_covariance, half_life=half_life)
+            self.name = name
+
+    with pytest.raises(ValueError, match="cannot merge: name='a' here and name=None there"):
+        Named().fit(normal(10)).merge(OnlineMeanVar().fit(normal(10)))
+
+
+def test_constants_have_no_negative_variance():
+    rng = np.random.default_rng(0)
+    for half_life in (None, 0.5, 1, 5):
+        for make in (np.asarray, sp.csr_array):
+            for _ in range(100):
+                stream = OnlineMeanVar(half_life=half_life)
+                for value in rng.choice([1 / 3, 0.1, 7.7, 1e9 / 3], 4):
+                    stream.partial_fit(make(np.full((rng.integers(1, 400), 1), value)))
+                assert stream.var_[0] >= 0
+
+
+def test_a_covariance_that_could_not_be_is_not_subtracted():
+    z, y = normal(100, 2).T
+    a = OnlineMeanVar(with_covariance=True).fit(np.column_stack([z, z]))
+    b = OnlineMeanVar(with_covariance=True).fit(np.column_stack([y, -y])[:50] / 10)
+    with pytest.raises(ValueError, match="so these rows were never added"):
+        a - b
+
+
 def test_what_was_never_added_cannot_be_subtracted():
     a, b = OnlineMeanVar().fit(normal(10)), OnlineMeanVar().fit(normal(20))
     with pytest.raises(
@@ -564,6 +687,17 @@ def test_what_was_never_added_cannot_be_subtracted():
     with pytest.raises(ValueError, match="nothing would be left"):
         _ = a - a
     assert (a.n_samples_seen_, b.n_samples_seen_) == (10, 20)
+    X = normal(10, 2)
+    X[5:, 1] = np.nan
+    with pytest.raises(ValueError, match="weight of 6 from one of 5"):
+        _ = OnlineMeanVar().fit(X) - OnlineMeanVar().fit(normal(6, 2))
+
+
+def test_an_outlier_that_left_may_take_the_rest_with_it():
+    rows = [OnlineMeanVar().partial_fit(row[None]) for row in np.r_[normal(30, 1), [[1e9]]]]
+    rest = sum(rows) - rows[-1]
+    with pytest.raises(ValueError, match=r"rounding of larger ones.* merge again what shall"):
+        _ = rest - sum(rows[:15])
 
 
 def test_covariance_cannot_begin_late():
@@ -575,7 +709,25 @@ def test_covariance_cannot_begin_late():
     with pytest.raises(ValueError, match="with_covariance=True was set after the first rows"):
         estimator.partial_fit(normal(10))
     assert state(estimator) == before
+    with pytest.raises(AttributeError, match="only for rows seen with_covariance=True"):
+        _ = estimator.covariance_
+    other = OnlineMeanVar(with_covariance=True).fit(normal(20))
+    for operation in (estimator.merge, other.merge, estimator.__add__, other.__sub__):
+        with pytest.raises(ValueError, match="with_covariance=True was set after the first rows"):
+            operation(estimator if operation.__self__ is other else other)
+    assert state(estimator) == before
     assert estimator.fit(normal(10)).covariance_.shape == (4, 4)
+
+
+@pytest.mark.parametrize("half_life", [-3, 0, "3", np.nan, np.inf])
+@pytest.mark.parametrize("rows", [1, 30])
+def test_a_half_life_that_cannot_be_is_refused_later_too(half_life, rows):
+    estimator = OnlineMeanVar().fit(normal(10)).set_params(half_life=half_life)
+    before = state(estimator)
+    with pytest.raises(ValueError, match="'half_life' parameter of OnlineMeanVar must be"):
+        estimator.partial_fit(normal(rows))
+    assert state(estimator) == before
+    estimator.set_params(half_life=np.float64(3)).partial_fit(normal(rows))
 
 
 def test_an_interrupted_batch_leaves_no_trace(monkeypatch):
