@@ -47,6 +47,28 @@ def test_linear_and_ridge_regression_on_a_fixed_design(penalty):
         assert abs(getattr(found, name) - value) < 3 * error, name
 
 
+def test_the_training_error_is_too_low_by_the_optimism():
+    """For the y that were trained on the cross term does not vanish: 2 / n sum cov(y, fitted)."""
+    losses = []
+
+    class Watches(Ridge):
+        def fit(self, X, y):
+            super().fit(X, y)
+            losses.append(((y - self.predict(X)) ** 2).mean())
+            return self
+
+    y = sampler(np.random.RandomState(1))[1]
+    found = bias_variance_decomposition(
+        Watches(), None, None, X_test=DESIGN, y_test=y, resampling=sampler, true_values=TRUTH,
+        n_rounds=400, random_state=0,
+    )  # fmt: skip
+    fresh = SIGMA**2 + found.bias + found.variance
+    optimism = 2 * SIGMA**2 * np.trace(hat(1.0)) / N
+    error = np.std(losses) / 20 + found.standard_errors["expected_loss"]
+    assert optimism > 3 * error
+    assert abs(fresh - np.mean(losses) - optimism) < 3 * error
+
+
 def test_noise_from_repeats_is_that_from_true_values():
     """Twenty measurements at each row: no true value is needed."""
     repeated = np.repeat(DESIGN, 20, axis=0)
