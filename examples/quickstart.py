@@ -1,4 +1,4 @@
-"""A grid search over a pipeline on real digits, then the same model on a stream."""
+"""A grid search on real digits, the same model on a stream, and what its errors are made of."""
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -7,7 +7,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skbasics import MLPClassifier, OnlineMeanVar, StreamPipeline
+from skbasics import Adam, MLPClassifier, OnlineMeanVar, StreamPipeline, bias_variance_curve
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
@@ -43,3 +43,19 @@ for part, rows in enumerate(np.array_split(np.arange(len(y_train)), 27), start=1
     if part % 9 == 0:
         seen = stream["scale"].n_samples_seen_
         print(f"  after {seen:4d} digits: {stream.score(X_test, y_test):.3f}")
+
+# What errors are made of: wrong for most training sets (bias), or by the luck of one (variance).
+curve = bias_variance_curve(
+    MLPClassifier(max_iter=100, tol=1e-2, n_iter_no_change=5, optimizer=Adam(0.01)),
+    X_train[:400] / 16,
+    y_train[:400],
+    X_test=X_test / 16,
+    y_test=y_test,
+    param_name="hidden_layer_sizes",
+    param_range=[(2,), (5,), (50,)],
+    loss="zero_one",
+    n_rounds=20,
+    random_state=0,
+)
+print("\nShare of wrong digits after 400, by the units of the hidden layer:")
+print(curve)

@@ -23,6 +23,7 @@ LEVELS = [
     ["_base"],
     ["_classification", "_regression", "_stack"],
     ["neural_network", "decomposition", "pipeline", "stats"],
+    ["model_selection"],
     ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
