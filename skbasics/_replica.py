@@ -130,7 +130,8 @@ class Replica:
 
     def begin(self, state: OptimizerState, row: int, n_batches: int) -> None:
         """Take up patience, and the best parameters so far, where an earlier run left them."""
-        self.n_batches = n_batches
+        alone = n_batches == 1 and not self.stopping.stream
+        self._ends_by_gradient = self.optimizer.ends_by_gradient and alone
         if "best" in self.past:
             place = {"device": self.theta.device}
             self.best = tuple(as_tensor(part, **place) for part in self.past["best"])
@@ -176,16 +177,10 @@ class Replica:
     def record(self, epoch: Epoch) -> None:
         """Write an epoch into the history, and keep what was best."""
         validation_loss, score = self._validate(epoch)
-        now = (
-            epoch.loss,
-            validation_loss,
-            score,
-            epoch.learning_rate,
-            epoch.gradient_norm,
-            epoch.seconds,
-        )
-        for name, value in zip(HISTORY, now, strict=True):
-            self.history[name].append(value)
+        measured = epoch.learning_rate, epoch.gradient_norm, epoch.seconds
+        now = (epoch.loss, validation_loss, score, *measured)
+        for values, value in zip(self.history.values(), now, strict=True):
+            values.append(value)
         improved = self.patience.update(-score if self.stopping.by_score else epoch.loss)
         if improved and self.stopping.by_score:
             self.best = tuple(part.clone() for part in epoch.parameters)
@@ -256,11 +251,6 @@ class Replica:
             self.patience.count = 0
             self.stalled = False
         return self.stalled
-
-    @property
-    def _ends_by_gradient(self) -> bool:
-        alone = self.n_batches == 1 and not self.stopping.stream
-        return self.optimizer.ends_by_gradient and alone
 
     def _at_rest(self, epoch: Epoch) -> bool:
         """Whether a rule that sees all rows is in a minimum, or finds no way further down."""

@@ -14,7 +14,7 @@ from skbasics._base import NetworkEstimator
 from skbasics._data import Checked, Sample, as_features, check_weights, floating_dtype
 from skbasics._replica import Replica
 from skbasics._run import Run
-from skbasics._sklearn import safe_indexing
+from skbasics._sklearn import safe_indexing, validate_parameter_constraints
 from skbasics.optim import FirstOrder, Optimizer, resolve_optimizer
 
 STACK_BYTES = 2**26
@@ -132,6 +132,15 @@ class _Block:
         self.data = first._check(job.X, job.y, None, reset=True)
         self.names = {name: vars(first)[name] for name in _NAMES if name in vars(first)}
         self.features: dict[torch.device, Any] = {}
+        self._checked: dict[tuple[str, int], Any] = {}
+
+    def check_parameters(self, estimator: NetworkEstimator) -> None:
+        """Validate the parameters, the same object once."""
+        constraints, values = estimator._parameter_constraints, vars(estimator)
+        new = {n: values[n] for n in constraints if (n, id(values[n])) not in self._checked}
+        rules = {name: constraints[name] for name in new}
+        validate_parameter_constraints(rules, new, caller_name=type(estimator).__name__)
+        self._checked |= {(name, id(value)): value for name, value in new.items()}
 
     def sample_of(self, estimator: NetworkEstimator, job: Job) -> tuple[Checked, Sample]:
         """Return the rows of a fit: labels and weights of its own, features shared."""
@@ -192,12 +201,12 @@ def _gather(
 def _ready(number: int, job: Job, before: dict[str, Any], blocks: dict[tuple, _Block]) -> _Fit:
     """Return a fit before its first epoch."""
     estimator = job.estimator
-    estimator._validate_params()
-    estimator._forget()
     key = (id(job.X), id(job.y))
     if key not in blocks:
         blocks[key] = _Block(job)
     block = blocks[key]
+    block.check_parameters(estimator)
+    estimator._forget()
     vars(estimator).update(block.names)
     data, sample = block.sample_of(estimator, job)
     replica = estimator._replica(data, {}, shared=sample)
