@@ -30,6 +30,7 @@ class Gaussian(NamedTuple):
     V: Tensor
     variances: Tensor
     rest: float
+    rounding: float
 
     def matrix(self, power: int) -> Tensor:
         """Return the covariance, or for a power of -1 its (pseudo-)inverse."""
@@ -39,7 +40,10 @@ class Gaussian(NamedTuple):
         return (self.V.mT * own) @ self.V + others * eye
 
     def log_density(self, X: Tensor) -> Tensor:
-        """Return the log-density of rows; of a singular Gaussian, within its support."""
+        """Return the log-density of rows; of a singular Gaussian, within its support.
+
+        A row that is off the support by more than rounding has none: minus infinity.
+        """
         positive = self.variances > 0
         n_others = X.shape[1] - len(self.variances) if self.rest > 0 else 0
         log_determinant = float(self.variances[positive].log().sum())
@@ -50,12 +54,16 @@ class Gaussian(NamedTuple):
         return torch.cat([self._block(block, inverse) for block in X.split(n_rows)]) - constant / 2
 
     def _block(self, X: Tensor, inverse: Tensor) -> Tensor:
-        D = X.to(self.V.dtype) - self.mean
+        X = X.to(self.V.dtype)
+        D = X - self.mean
         Z = D @ self.V.mT
         distances = Z.square() @ inverse
+        Z = Z if self.rest > 0 else Z * (self.variances > 0)
+        off = (D - Z @ self.V).square().sum(1)
         if self.rest > 0:
-            distances += (D - Z @ self.V).square().sum(1) / self.rest
-        return -distances / 2
+            return -(distances + off / self.rest) / 2
+        sizes = D.square().sum(1) + X.shape[1] * self.rounding * X.square().sum(1)
+        return torch.where(off > self.rounding * sizes, -torch.inf, -distances / 2)
 
 
 def _power(variances: Tensor, power: int) -> Tensor:
@@ -74,7 +82,8 @@ class ProbabilisticComponents:
         variances = values.square() / (self.n_samples_ - 1)  # in float32 they may be out of range
         noise = float(self.noise_variance_)
         scale = variances if self.whiten else 1.0  # scikit-learn's convention
-        return Gaussian(mean, V, noise + scale * (variances - noise).clamp(min=0), noise)
+        own = noise + scale * (variances - noise).clamp(min=0)
+        return Gaussian(mean, V, own, noise, torch.finfo(as_tensor(self.components_).dtype).eps)
 
     def get_covariance(self) -> Any:
         """Return the covariance of the probabilistic model.
@@ -106,8 +115,10 @@ class ProbabilisticComponents:
     def score_samples(self, X: Any) -> Any:
         """Return the log-likelihood of each row under the probabilistic model.
 
-        Where its covariance is singular (as many components as rows, fewer than features), the
-        density is that within the space which the rows span.
+        Where its covariance is singular (`noise_variance_` is 0 and the components do not span
+        all features: constant ones, or as many components as rows), the density is that within
+        the space which the rows of the fit span, and minus infinity outside. It is in the units
+        of fewer dimensions, and not to be compared with that of fewer components.
 
         Parameters
         ----------

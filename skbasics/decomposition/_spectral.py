@@ -234,8 +234,9 @@ class SpectralAttributes:
 
     def _check_goes_on(self, method: str) -> None:
         if "_collected" not in vars(self):
+            chosen = " (which 'auto' took)" if self.svd_solver == "auto" else ""
             raise ValueError(
-                f"{method} needs what svd_solver={self._fit_svd_solver!r} has not kept: it found "
-                "the leading components alone. Fit with svd_solver='covariance_eigh' or 'full', "
-                "or by partial_fit from the start."
+                f"{method} needs what svd_solver={self._fit_svd_solver!r}{chosen} has not kept: "
+                "it found the leading components alone. Fit with svd_solver='covariance_eigh' or "
+                "'full', or by partial_fit from the start."
             )

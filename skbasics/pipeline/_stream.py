@@ -6,6 +6,7 @@ from inspect import signature
 from typing import Any, Self
 
 from sklearn import get_config
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
@@ -64,7 +65,12 @@ class StreamPipeline(Pipeline):
                 if name in learners:
                     step.partial_fit(X, y, **routed[name])
                 X = step.transform(X) if name != self.steps[-1][0] else X
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, NotFittedError):
+                error.add_note(
+                    f"Step {name!r} could not transform its first batch yet, so this batch was not "
+                    "kept: begin with a larger one."
+                )
             for step, state in before:
                 vars(step).clear()
                 vars(step).update(state)
@@ -104,10 +110,18 @@ def _learns(name: str, step: Any) -> bool:
     learns = _changes(step)
     if learns and not hasattr(step, "partial_fit"):
         raise ValueError(
-            f"step {name!r} ({type(step).__name__}) has no partial_fit. Take one that has, or fit "
-            "it beforehand and wrap it in sklearn.frozen.FrozenEstimator."
+            f"step {name!r} ({type(step).__name__}) has no partial_fit. {_reason(step)}Take one "
+            "that has, or fit it beforehand and wrap it in sklearn.frozen.FrozenEstimator."
         )
     return learns
+
+
+def _reason(step: Any) -> str:
+    """Return why a step that could have a `partial_fit` has none, where it says so."""
+    try:
+        step.partial_fit  # noqa: B018
+    except AttributeError as error:
+        return f"{error.__cause__} " if error.__cause__ else ""
 
 
 def _changes(step: Any) -> bool:

@@ -106,6 +106,11 @@ class CorrespondenceDisplay:
             If it is not fitted.
         """
         check_matplotlib_support(cls.__name__)
+        if not hasattr(estimator, "transform_columns"):
+            raise TypeError(
+                f"{cls.__name__} draws a CorrespondenceAnalysis, got {type(estimator).__name__}. "
+                "Of a Pipeline pass the last step: pipeline[-1]."
+            )
         check_is_fitted(estimator)
         columns = _plane(estimator.column_coordinates_, axes)
         rows = estimator.row_coordinates_ if X is None else estimator.transform(X)

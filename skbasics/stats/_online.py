@@ -36,7 +36,8 @@ class OnlineMeanVar(Arithmetic, Readings, OneToOneFeatureMixin, TransformerMixin
         \mu = \frac1W \sum_i w_i x_i, \qquad
         \sigma^2 = \frac{1}{W - \text{ddof}} \sum_i w_i (x_i - \mu)^2,
 
-    the same numbers to rounding whatever the batches and the order in which parts are merged. A
+    the same numbers to rounding whatever the batches and the order in which parts are merged
+    (with a half-life, what is merged are streams side by side, which age by their own rows). A
     value near the data is taken off first, so that an offset costs no digits; sums are in float64
     for float32 data too. `transform` standardises: :math:`(x - \mu) / \sigma`.
 
@@ -226,13 +227,19 @@ class OnlineMeanVar(Arithmetic, Readings, OneToOneFeatureMixin, TransformerMixin
         return seen.add(X, weights, self.half_life).converted(keeping(border))
 
     def _validated(self, X: Any, border: Border, **options: Any) -> Any:
-        return validate_data(
+        X = validate_data(
             self,
             X,
             dtype=[border.xp.float64, border.xp.float32],
-            ensure_all_finite=True if self.with_covariance else "allow-nan",
+            ensure_all_finite="allow-nan",
             **options,
         )
+        if self.with_covariance and bool((native(X) != native(X)).sum()):
+            raise ValueError(
+                "Input X contains NaN, and a covariance of differing rows need not be one. Drop or "
+                "impute those rows, or set with_covariance=False."
+            )
+        return X
 
     def transform(self, X: Any) -> Any:
         """Standardise X: take off the mean, divide by the standard deviation.

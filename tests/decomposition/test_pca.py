@@ -413,3 +413,20 @@ def test_what_other_namespaces_lack():
             pca.fit(X)
         with pytest.warns(UserWarning, match="falling back to QR instead"):
             pca.set_params(power_iteration_normalizer="auto").fit(X)
+
+
+def test_off_the_support_of_a_singular_gaussian_there_is_no_density():
+    X = normal(200, 3)
+    wide = np.c_[X, np.full(200, 7.0)]
+    for dtype in (np.float64, np.float32):
+        pca = PCA(3).fit(wide.astype(dtype))
+        within = pca.score_samples(wide.astype(dtype))
+        assert_allclose(within, PCA(3).fit(X).score_samples(X), rtol=1e-4)
+        assert (
+            pca.score_samples((wide + np.array([0, 0, 0, 0.01])).astype(dtype)) == -np.inf
+        ).all()
+    assert PCA(2).fit(wide).score(wide + np.array([0, 0, 0, 1])) > -np.inf
+    rows = normal(20, 50)
+    few = PCA(19).fit(rows)
+    assert np.isfinite(few.score(rows))
+    assert few.score(normal(20, 50) + 1) == -np.inf

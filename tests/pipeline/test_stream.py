@@ -9,6 +9,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import SGDClassifier, SGDRegressor
@@ -16,6 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
+import skbasics
 from skbasics import OnlineMeanVar, StreamPipeline
 
 X, Y = load_iris(return_X_y=True)
@@ -212,3 +214,16 @@ def test_a_parameter_for_one_step_comes_before_that_for_all():
         pipeline.partial_fit(X, Y, classes=[0, 1, 2], **params)
         assert pipeline["scale"].n_samples_seen_ == 150
         assert pipeline["net"].class_count_.sum() == 300
+
+
+def test_a_first_batch_too_small_for_a_step_is_explained():
+    pipeline = model(axes=skbasics.PCA(3), net=SGDClassifier())
+    with pytest.raises(NotFittedError, match="needs 3 rows") as raised:
+        pipeline.partial_fit(X[:2], Y[:2], classes=[0, 1, 2])
+    assert "Step 'axes' could not transform its first batch" in raised.value.__notes__[0]
+
+
+def test_the_reason_why_a_step_does_not_stream_is_told():
+    pipeline = model(axes=skbasics.PCA(3, svd_solver="arpack"), net=SGDClassifier())
+    with pytest.raises(ValueError, match=r"no partial_fit. partial_fit needs all of the spectrum"):
+        pipeline.partial_fit(X, Y, classes=[0, 1, 2])

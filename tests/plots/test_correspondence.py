@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import torch
 from sklearn import config_context
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from skbasics import CorrespondenceAnalysis, CorrespondenceDisplay
 
@@ -93,3 +94,8 @@ def test_maps_that_cannot_be_drawn():
             CorrespondenceDisplay.from_estimator(plane, axes=axes)
     with pytest.raises(ValueError, match="row_labels has 2 names for 5 points"):
         CorrespondenceDisplay.from_estimator(plane, row_labels=["a", "b"])
+
+
+def test_only_an_analysis_is_drawn():
+    with pytest.raises(TypeError, match=r"got Pipeline. Of a Pipeline pass the last step"):
+        CorrespondenceDisplay.from_estimator(make_pipeline(CorrespondenceAnalysis()))

@@ -770,3 +770,9 @@ def test_transform_output_can_be_a_frame():
     total = estimator + estimator
     total.set_output(transform="default")
     assert isinstance(estimator.transform(frame), pd.DataFrame)
+
+
+def test_missing_values_beside_a_covariance_are_explained():
+    for X in (np.array([[1.0, np.nan], [2.0, 3.0]]), sp.csr_array([[1.0, np.nan], [2.0, 3.0]])):
+        with pytest.raises(ValueError, match=r"contains NaN, .* or set with_covariance=False"):
+            OnlineMeanVar(with_covariance=True).fit(X)
