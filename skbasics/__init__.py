@@ -9,6 +9,12 @@ __version__ = "0.1.0"
 
 _PACKAGES = {
     "decomposition": ["PCA", "CorrespondenceAnalysis", "FastICA"],
+    "model_selection": [
+        "GridSearchCV",
+        "RandomizedSearchCV",
+        "cross_val_score",
+        "cross_validate",
+    ],
     "neural_network": ["MLPClassifier", "MLPRegressor"],
     "network": ["AbsoluteError", "Huber", "Poisson", "Quantile", "SquaredError"],
     "optim": [
@@ -30,7 +36,7 @@ _PACKAGES = {
         "minimize",
     ],
     "pipeline": ["StreamPipeline"],
-    "plots": ["CorrespondenceDisplay", "TrajectoryDisplay"],
+    "plots": ["CorrespondenceDisplay", "LossCurveDisplay", "TrajectoryDisplay"],
     "stats": ["OnlineMeanVar"],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}

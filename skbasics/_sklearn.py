@@ -11,6 +11,7 @@ from sklearn.utils._array_api import (
     get_namespace_and_device,
     move_to,
 )
+from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     Hidden,
@@ -20,6 +21,8 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils.metaestimators import _safe_split as safe_split
+from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import validate_data
 
@@ -43,12 +46,15 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "check_matplotlib_support",
+    "check_method_params",
     "check_same_namespace",
     "check_sample_weight",
     "fit_context",
     "get_namespace_and_device",
     "infer_dimension",
     "move_to",
+    "routing_enabled",
+    "safe_split",
     "validate_data",
     "validate_parameter_constraints",
     "with_callbacks",

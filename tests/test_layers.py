@@ -11,7 +11,8 @@ import skbasics
 
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
-    ["_sklearn"],
+    ["_sklearn", "_fingerprint"],
+    ["_adoption"],
     ["_values", "_arrays", "_derivatives", "_atomic"],
     ["_moments"],
     ["network", "_training"],
@@ -20,9 +21,9 @@ LEVELS = [
     ["_run", "_options"],
     ["_callbacks", "_fitted", "_held_out"],
     ["_base"],
-    ["_classification", "_regression"],
+    ["_classification", "_regression", "_stack"],
     ["neural_network", "decomposition", "pipeline", "stats"],
-    ["plots"],
+    ["model_selection", "plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FILES = sorted(ROOT.rglob("*.py"))
