@@ -1,6 +1,7 @@
 """Pictures, as scikit-learn's Display objects; matplotlib is imported when one is drawn."""
 
 from skbasics.plots._correspondence import CorrespondenceDisplay
+from skbasics.plots._loss_curve import LossCurveDisplay
 from skbasics.plots._trajectory import TrajectoryDisplay
 
-__all__ = ["CorrespondenceDisplay", "TrajectoryDisplay"]
+__all__ = ["CorrespondenceDisplay", "LossCurveDisplay", "TrajectoryDisplay"]

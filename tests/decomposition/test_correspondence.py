@@ -134,7 +134,6 @@ def test_a_large_table_is_as_prince_has_it():
         np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-8, atol=1e-10)
 
 
-
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_attribute_is_the_textbooks(shape, form):
