@@ -11,7 +11,7 @@ import numpy as np
 from sklearn import model_selection
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-from skbasics.model_selection._stacking import Stacks, TrainingSplitter, any_stackable
+from skbasics.model_selection._stacking import TrainingSplitter, stacks_for
 
 
 class StackedSearch:
@@ -39,19 +39,19 @@ class StackedSearch:
         self : object
             The fitted search.
         """
-        data = (X, y, *params.values())
-        callbacks = getattr(self, "_skl_callbacks", None)  # these follow each fit by itself
-        if callbacks or not any_stackable(self.estimator, self._foreseen, data):
+        given, stacks = self.estimator, None
+        if not getattr(self, "_skl_callbacks", None):  # these follow each fit by itself
+            stacks = stacks_for(given, self._foreseen, (X, y), params, self.verbose)
+        if stacks is None:
             return super().fit(X, y, **params)
-        given = self.estimator
-        self._stacks = Stacks(given, params, self.verbose)
+        self._stacks = stacks
         self._sequential = joblib.parallel_config(backend="sequential")
-        self.estimator = self._stacks.estimator
+        self.estimator = stacks.estimator
         try:
-            with self._stacks.at_hand():
+            with stacks.at_hand():
                 super().fit(X, y, **params)
             if hasattr(self, "best_estimator_"):
-                self._stacks.take_memory_from(self.best_estimator_)
+                stacks.take_memory_from(self.best_estimator_)
         finally:
             self._sequential.unregister()
             self.estimator = given

@@ -46,20 +46,27 @@ def configured(estimator: Any, parameters: Mapping[str, Any]) -> Any:
     return clone(estimator).set_params(**clone(dict(parameters), safe=False))
 
 
-def any_stackable(
-    estimator: Any, candidates: Callable[[], Iterable[Mapping[str, Any]]], data: Data
-) -> bool:
-    """Whether there is a fit that can be made in a stack.
+def stacks_for(
+    estimator: Any,
+    candidates: Callable[[], Iterable[Mapping[str, Any]]],
+    data: tuple[Any, Any],
+    params: Mapping[str, Any] | None,
+    verbose: int,
+) -> "Stacks | None":
+    """Return the stacks of a search; None if there is no fit that can be made in one.
 
-    Whatever is wrong with the estimator or the candidates is left to scikit-learn to say.
+    Whatever is wrong with the estimator, the candidates or the parameters is left to
+    scikit-learn to say.
     """
+    params = dict(params or {})
     try:
-        in_memory = all(part is None or _is_numpy_like(part) for part in data)
-        return in_memory and any(
-            network_of(configured(estimator, parameters)) is not None for parameters in candidates()
-        )
+        if not all(part is None or _is_numpy_like(part) for part in (*data, *params.values())):
+            return None
+        if all(network_of(configured(estimator, each)) is None for each in candidates()):
+            return None
+        return Stacks(estimator, routed_to_fit(estimator, params), verbose)
     except Exception:
-        return False
+        return None
 
 
 def _is_numpy_like(array: Any) -> bool:
@@ -68,12 +75,10 @@ def _is_numpy_like(array: Any) -> bool:
     return plain or not (hasattr(array, "__array_namespace__") or hasattr(array, "__dlpack__"))
 
 
-def routed_to_fit(estimator: Any, params: Mapping[str, Any] | None) -> dict[str, Any]:
+def routed_to_fit(estimator: Any, params: dict[str, Any]) -> dict[str, Any]:
     """Return those of the parameters of a search that are for the `fit` of the estimator."""
-    params = dict(params or {})
     if not routing_enabled():
-        params.pop("groups", None)
-        return params
+        return {name: value for name, value in params.items() if name != "groups"}
     mapping = MethodMapping().add(caller="fit", callee="fit")
     router = MetadataRouter(owner="search").add(estimator=estimator, method_mapping=mapping)
     return dict(router.route_params(caller="fit", params=params).estimator.fit)
@@ -112,10 +117,10 @@ class Fold:
     def cut(
         cls, estimator: Any, X: Any, y: Any, fit_params: dict[str, Any], rows: np.ndarray
     ) -> "Fold":
-        """Return the fold as scikit-learn cuts it; its arrays cannot be written to."""
+        """Return the fold as scikit-learn cuts it; its X and y cannot be written to."""
         params = check_method_params(X, params=fit_params, indices=rows)
         X, y = safe_split(estimator, X, y, rows)
-        return cls(frozen(X), frozen(y), {key: frozen(value) for key, value in params.items()})
+        return cls(frozen(X), frozen(y), params)
 
 
 @dataclass
@@ -143,8 +148,8 @@ class Stacks:
     ----------
     estimator : estimator
         What is searched or validated.
-    params : dict
-        What the search was given beside X and y.
+    fit_params : dict
+        What its `fit` is given beside X and y.
     verbose : int
         Whether to show a bar.
 
@@ -157,13 +162,12 @@ class Stacks:
         where it was the first to need it.
     """
 
-    def __init__(self, estimator: Any, params: Mapping[str, Any] | None, verbose: int) -> None:
+    def __init__(self, estimator: Any, fit_params: dict[str, Any], verbose: int) -> None:
         self._datasets = Datasets()
         self._trained = Trained(self._datasets)
         self._steps = SharedSteps(self._datasets)
-        self._verbose = verbose
+        self._fit_params, self._verbose = fit_params, verbose
         self.estimator = clone(estimator)
-        self._fit_params = routed_to_fit(self.estimator, params)
         self._lend_memory()
         self.seconds = np.zeros(0)
 

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 
-from skbasics.model_selection._stacking import Stacks, TrainingSplitter, any_stackable
+from skbasics.model_selection._stacking import Stacks, TrainingSplitter, stacks_for
 
 ITSELF = [{}]
 """The candidates where an estimator is validated as it is."""
@@ -99,10 +99,9 @@ def cross_validate(
     validate = functools.partial(
         model_selection.cross_validate, X=X, y=y, verbose=verbose, **options
     )
-    data = (X, y, *(params or {}).values())
-    if not any_stackable(estimator, lambda: ITSELF, data):
+    stacks = stacks_for(estimator, lambda: ITSELF, (X, y), params, verbose)
+    if stacks is None:
         return validate(estimator, cv=cv)
-    stacks = Stacks(estimator, params, verbose)
     return _validate_stacked(validate, stacks, check_cv(cv, y, classifier=is_classifier(estimator)))
 
 

@@ -20,11 +20,16 @@ X, y = (part[::3] for part in load_breast_cancer(return_X_y=True))
 y = np.array(["no", "yes"])[y]
 X_numbers, y_numbers = (part[::4] for part in load_diabetes(return_X_y=True))
 NETWORK = MLPClassifier((6,), max_iter=8, random_state=0)
+ONE_SAMPLE = 1 / len(X)
 PIPELINE = Pipeline([("scale", StandardScaler()), ("net", NETWORK)])
 RATES = [1e-3, 3e-2]
 
 
 def flat(network):
+    """Return the parameters of a network, or of the one inside."""
+    if isinstance(network, Pipeline):
+        return flat(network[-1])
+    network = getattr(network, "regressor_", network)
     return np.concatenate([part.ravel() for part in [*network.coefs_, *network.intercepts_]])
 
 
@@ -42,14 +47,12 @@ def assert_same_results(ours, theirs, one_sample):
             assert mine.dtype == column.dtype
 
 
-def assert_same_search(ours, theirs, one_sample=1 / len(X)):
+def assert_same_search(ours, theirs, one_sample=ONE_SAMPLE):
     assert_same_results(ours, theirs, one_sample)
     assert ours.best_index_ == theirs.best_index_
     assert ours.best_params_ == theirs.best_params_
     assert ours.best_score_ == pytest.approx(theirs.best_score_, abs=one_sample)
     nets = [search.best_estimator_ for search in (ours, theirs)]
-    nets = [net[-1] if isinstance(net, Pipeline) else net for net in nets]
-    nets = [getattr(net, "regressor_", net) for net in nets]
     np.testing.assert_array_equal(*map(flat, nets))
 
 
@@ -149,7 +152,7 @@ def test_a_fit_that_fails_gets_the_error_score(counted):
     grid = {"net__optimizer": ["adam", SGD(1e30)], "net__alpha": [0.0, 0.1]}
     searches = []
     for kind in (GridSearchCV, model_selection.GridSearchCV):
-        with pytest.warns() as caught:  # noqa: PT030 - which ones is compared below
+        with pytest.warns(UserWarning) as caught:
             searches.append(kind(PIPELINE, grid, cv=3, error_score=-1.0).fit(X, y))
         searches[-1].warned = [w for w in caught if w.category is FitFailedWarning]
     assert_same_search(*searches)

@@ -95,7 +95,7 @@ def test_two_in_the_same_axes_have_different_colours():
 def test_what_has_no_losses_is_refused():
     with pytest.raises(TypeError, match=r"LogisticRegression has no loss_curve_: .*epochs"):
         LossCurveDisplay.from_estimator(LogisticRegression().fit(X, y))
-    with pytest.raises(NotFittedError, match="MLPClassifier is not fitted.* Call fit"):
+    with pytest.raises(NotFittedError, match=r"MLPClassifier is not fitted.* Call fit"):
         LossCurveDisplay.from_estimator(NETWORK)
     with pytest.raises(ValueError, match="no fit to show: pass one fitted estimator"):
         LossCurveDisplay.from_estimators([])
