@@ -152,7 +152,7 @@ def test_a_fit_that_fails_gets_the_error_score(counted):
     grid = {"net__optimizer": ["adam", SGD(1e30)], "net__alpha": [0.0, 0.1]}
     searches = []
     for kind in (GridSearchCV, model_selection.GridSearchCV):
-        with pytest.warns(UserWarning) as caught:
+        with pytest.warns(FitFailedWarning, match="6 fits failed") as caught:
             searches.append(kind(PIPELINE, grid, cv=3, error_score=-1.0).fit(X, y))
         searches[-1].warned = [w for w in caught if w.category is FitFailedWarning]
     assert_same_search(*searches)
