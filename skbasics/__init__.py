@@ -12,8 +12,12 @@ _PACKAGES = {
     "model_selection": [
         "BiasVariance",
         "BiasVarianceCurve",
+        "GridSearchCV",
+        "RandomizedSearchCV",
         "bias_variance_curve",
         "bias_variance_decomposition",
+        "cross_val_score",
+        "cross_validate",
     ],
     "neural_network": ["MLPClassifier", "MLPRegressor"],
     "network": ["AbsoluteError", "Huber", "Poisson", "Quantile", "SquaredError"],
@@ -36,7 +40,12 @@ _PACKAGES = {
         "minimize",
     ],
     "pipeline": ["StreamPipeline"],
-    "plots": ["BiasVarianceDisplay", "CorrespondenceDisplay", "TrajectoryDisplay"],
+    "plots": [
+        "BiasVarianceDisplay",
+        "CorrespondenceDisplay",
+        "LossCurveDisplay",
+        "TrajectoryDisplay",
+    ],
     "stats": ["OnlineMeanVar"],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}

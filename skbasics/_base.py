@@ -12,6 +12,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
+from skbasics._adoption import adopted
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
 from skbasics._atomic import training_method
 from skbasics._callbacks import FitTasks
@@ -133,6 +134,8 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         first = not (hasattr(self, "_theta") and (stream or self.warm_start))
         if first:
             self._forget()
+            if not stream and adopted(self, (X, y, sample_weight, *held_out)):
+                return self
         past = own_copy(getattr(self, "_training", {}), stream)
         data = self._check(X, y, sample_weight, reset=first)
         replica = self._replica(

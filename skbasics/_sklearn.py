@@ -12,6 +12,7 @@ from sklearn.utils._array_api import (
     get_namespace_and_device,
     move_to,
 )
+from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     Hidden,
@@ -21,6 +22,8 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils.metaestimators import _safe_split as safe_split
+from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import validate_data
 
@@ -44,6 +47,7 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "check_matplotlib_support",
+    "check_method_params",
     "check_same_namespace",
     "check_sample_weight",
     "fit_context",
@@ -51,6 +55,8 @@ __all__ = [
     "infer_dimension",
     "move_to",
     "safe_indexing",
+    "routing_enabled",
+    "safe_split",
     "validate_data",
     "validate_parameter_constraints",
     "with_callbacks",

@@ -11,7 +11,8 @@ import skbasics
 
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
-    ["_sklearn"],
+    ["_sklearn", "_fingerprint"],
+    ["_adoption"],
     ["_values", "_arrays", "_derivatives", "_atomic"],
     ["_moments", "_merging"],
     ["network", "_training"],

@@ -2,6 +2,12 @@
 
 from skbasics.plots._bias_variance import BiasVarianceDisplay
 from skbasics.plots._correspondence import CorrespondenceDisplay
+from skbasics.plots._loss_curve import LossCurveDisplay
 from skbasics.plots._trajectory import TrajectoryDisplay
 
-__all__ = ["BiasVarianceDisplay", "CorrespondenceDisplay", "TrajectoryDisplay"]
+__all__ = [
+    "BiasVarianceDisplay",
+    "CorrespondenceDisplay",
+    "LossCurveDisplay",
+    "TrajectoryDisplay",
+]
