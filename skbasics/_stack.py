@@ -164,7 +164,7 @@ def _group(job: Job) -> tuple | None:
     estimator = job.estimator
     if not stackable(estimator) or set(job.fit_params) - {"sample_weight"}:
         return None
-    if not (hasattr(job.X, "shape") and Border.of(job.X).is_numpy):
+    if len(getattr(job.X, "shape", ())) != 2 or not Border.of(job.X).is_numpy:
         return None
     return (
         type(estimator),

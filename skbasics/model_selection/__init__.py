@@ -1,4 +1,4 @@
-"""Many fits at once: searches, cross-validation, and what estimators do with other training sets."""
+"""Many fits at once: searches, cross-validation, experiments with other training sets."""
 
 from skbasics.model_selection._bias_variance import bias_variance_decomposition
 from skbasics.model_selection._curve import bias_variance_curve

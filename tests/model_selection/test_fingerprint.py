@@ -44,7 +44,7 @@ def test_a_clone_has_the_same_token(estimator):
         {"random_state": None},
         {"early_stopping": 1},
     ],
-    ids=str,
+    ids=["learning_rate", "alpha", "sizes", "dropout", "generator", "no seed", "early_stopping"],
 )
 def test_every_parameter_counts(change):
     estimator = MLPClassifier((5, 4), dropout=[0.1, 0.1], random_state=np.random.RandomState(0))
