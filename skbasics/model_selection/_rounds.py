@@ -173,10 +173,11 @@ class Rounds:
 
     def _seeded(self, seed: int) -> Any:
         """Return a clone whose random states are seeded where they are None."""
-        generator = np.random.RandomState(seed)
-        # One is drawn for each, so that a seed which is set shifts no other.
-        drawn = generator.randint(SEED_BOUND, size=len(self._random_states)).tolist()
-        pairs = zip(self._random_states, drawn, strict=True)
+        drawn = [int(seed)]
+        if len(self._random_states) > 1:  # one for each, so that a seed which is set shifts none
+            generator = np.random.RandomState(seed)
+            drawn = generator.randint(SEED_BOUND, size=len(self._random_states)).tolist()
+        pairs = zip(self._random_states, drawn, strict=False)
         return clone(self.estimator).set_params(**{k: seed for (k, none), seed in pairs if none})
 
     def _predict(self, estimator: Any, X_test: Any) -> Prediction:

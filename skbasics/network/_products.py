@@ -35,6 +35,8 @@ def back_to_input(delta: Tensor, weight: Tensor, out: Tensor) -> Tensor:
     """Return the gradient of the input, ``delta W``, in `out` or in memory of its own."""
     if _worthwhile(delta, weight.shape[2]):
         return _each(out, [_multiply(d, w.mT) for d, w in zip(delta, weight, strict=True)])
+    if delta.shape[2] == 1:  # an outer product
+        return torch.mul(delta, weight, out=out)
     return torch.bmm(delta, weight, out=out)
 
 
