@@ -248,7 +248,7 @@ def _gather(
 
 def _block(job: Job, blocks: dict[tuple, _Block | None]) -> _Block | None:
     """Return the data of a fit; None if validation refuses them, though it may take the rows."""
-    key = (id(job.X), id(job.y))
+    key = (type(job.estimator), id(job.X), id(job.y))
     if key not in blocks:
         try:
             blocks[key] = _Block(job)

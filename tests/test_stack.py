@@ -253,6 +253,16 @@ def test_no_rows_and_no_target_are_refused_in_the_words_of_the_fit(estimator):
     assert vars(jobs[0].estimator) == vars(estimator)
 
 
+def test_every_kind_of_estimator_validates_for_itself():
+    regressor = MLPRegressor((6,), max_iter=2, random_state=0)
+    jobs = [Job(clone(BASE), X, WORDS), Job(clone(regressor), X, WORDS)]
+    accepted, refused = fit_side_by_side(jobs)
+    assert accepted is None
+    with pytest.raises(ValueError, match="convert") as lone:
+        clone(regressor).fit(X, WORDS)
+    assert str(refused) == str(lone.value)
+
+
 def test_rows_may_be_a_mask():
     masks = [np.arange(150) % k != 1 for k in (2, 3, 4)]
     weights = [{}, {"sample_weight": np.arange(masks[1].sum()) % 3.0}, {}]
