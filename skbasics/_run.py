@@ -127,7 +127,7 @@ class Run:
         for row in ended:
             order = self.batches.orders[row]
             self.running[row].end(self.network, self.state, row, order)
-        rest = [row for row in range(len(self.running)) if row not in set(ended)]
+        rest = np.setdiff1d(np.arange(len(self.running)), ended).tolist()
         self.running = [self.running[row] for row in rest]
         if rest:
             self.batches, self.state = self.batches.some(rest), self.state.rows(rest)

@@ -18,7 +18,7 @@ from skbasics._sklearn import safe_indexing, validate_parameter_constraints
 from skbasics.optim import FirstOrder, Optimizer, resolve_optimizer
 
 STACK_BYTES = 2**26
-"""What a stack may take for parameters, gradients, moments and the batch in hand: 64 MiB."""
+"""What a stack may take for parameters, gradients, moments, rows and the batch: 64 MiB."""
 
 _NAMES = ("n_features_in_", "feature_names_in_")
 
@@ -33,8 +33,8 @@ class Job:
         A clone of its own for each job; it is fitted in place.
     X, y : array-like
         Jobs on the same data share the objects themselves.
-    rows : ndarray of int or None
-        Row numbers, repeats allowed; None means all rows.
+    rows : ndarray of int or bool, or None
+        Row numbers, repeats allowed, or a mask; None means all rows.
     fit_params : dict
         Keywords for `fit`, already cut to `rows`.
     """
@@ -75,9 +75,11 @@ def fit_side_by_side(
 ) -> list[Exception | None]:
     """Make every fit; return for each the exception that it raised, or None.
 
-    An estimator whose fit failed is as it was. Fits that can be stacked equal those made alone
-    but for rounding; networks of one shape, one loss and one optimizer rule are trained together,
-    whatever their rows, seeds, rates, penalties, dropout, batch sizes and stopping rules.
+    An estimator whose fit failed is as it was, and so are all of them after an interruption. Fits
+    that can be stacked equal those made alone but for rounding; networks of one shape, one loss
+    and one optimizer rule are trained together, whatever their rows, seeds, rates, penalties,
+    dropout, batch sizes and stopping rules. A generator that several jobs share, be it NumPy's
+    own, is drawn from in the order of the stacks.
 
     Parameters
     ----------
@@ -87,6 +89,18 @@ def fit_side_by_side(
     on_end : callable
         Called with a number of fits that were trained together, when they are.
     """
+    before = [vars(job.estimator).copy() for job in jobs]
+    try:
+        return _fitted(jobs, stack_size, on_end)
+    except BaseException:
+        for job, attributes in zip(jobs, before, strict=True):
+            _restore(job.estimator, attributes)
+        raise
+
+
+def _fitted(
+    jobs: Sequence[Job], stack_size: int | str, on_end: Callable[[int], None]
+) -> list[Exception | None]:
     outcomes: dict[int, Exception | None] = {}
     groups: dict[Any, list[int]] = {}
     for i, job in enumerate(jobs):
@@ -94,13 +108,11 @@ def fit_side_by_side(
     for i in groups.pop(None, []):
         outcomes[i] = _alone(jobs[i])
         on_end(1)
-    blocks: dict[tuple, _Block] = {}
+    blocks: dict[tuple, _Block | None] = {}
     for numbers in groups.values():
         while numbers:
-            fits, numbers = _gather([(i, jobs[i]) for i in numbers], blocks, outcomes, stack_size)
-            for alike in _alike(fits):
-                outcomes |= _train(alike)
-                on_end(len(alike))
+            left = [(i, jobs[i]) for i in numbers]
+            numbers = _next_stack(left, blocks, outcomes, stack_size, on_end)
     return [outcomes[i] for i in range(len(jobs))]
 
 
@@ -109,7 +121,7 @@ class _Fit:
     """A fit on its way through a stack."""
 
     number: int
-    estimator: NetworkEstimator
+    job: Job
     before: dict[str, Any]
     replica: Replica
     block: "_Block"
@@ -117,10 +129,16 @@ class _Fit:
     def finish(self) -> Exception | None:
         """Let the estimator keep what its replica came to, or be as it was."""
         try:
-            self.estimator._keep(self.replica, self.block.data.border)
+            self.job.estimator._keep(self.replica, self.block.data.border)
         except Exception as error:
-            return _restored(self.estimator, self.before, error)
+            _restore(self.job.estimator, self.before)
+            return error
         return None
+
+    def start_over(self) -> Exception | None:
+        """Fit it alone, as if it had never been in a stack."""
+        _restore(self.job.estimator, self.before)
+        return _alone(self.job)
 
 
 class _Block:
@@ -144,7 +162,7 @@ class _Block:
 
     def sample_of(self, estimator: NetworkEstimator, job: Job) -> tuple[Checked, Sample]:
         """Return the rows of a fit: labels and weights of its own, features shared."""
-        data, rows = self.data, job.rows
+        data, rows = self.data, _numbers(job)
         y = data.y if rows is None else data.y[rows]
         weights = job.fit_params.get("sample_weight")
         if weights is not None:
@@ -175,53 +193,103 @@ def _group(job: Job) -> tuple | None:
     )
 
 
+def _numbers(job: Job) -> np.ndarray | None:
+    """Return the numbers of a fit's rows; None means all."""
+    return None if job.rows is None else np.arange(job.X.shape[0])[job.rows]
+
+
+def _next_stack(
+    jobs: Sequence[tuple[int, Job]],
+    blocks: dict[tuple, _Block | None],
+    outcomes: dict[int, Exception | None],
+    stack_size: int | str,
+    on_end: Callable[[int], None],
+) -> list[int]:
+    """Train as many fits as a stack may hold; return the numbers of the others."""
+    fits, others = _gather(jobs, blocks, outcomes, stack_size)
+    if len(fits) + len(others) < len(jobs):
+        on_end(len(jobs) - len(fits) - len(others))
+    for alike in _alike(fits):
+        outcomes |= _train(alike)
+        on_end(len(alike))
+    return others
+
+
 def _gather(
     jobs: Sequence[tuple[int, Job]],
-    blocks: dict[tuple, _Block],
+    blocks: dict[tuple, _Block | None],
     outcomes: dict[int, Exception | None],
     stack_size: int | str,
 ) -> tuple[list[_Fit], list[int]]:
-    """Return as many fits, ready to begin, as a stack may hold, and the numbers of the others."""
+    """Return as many fits, ready to begin, as a stack may hold, and the numbers of the others.
+
+    The fits that fail here, and those of data that are refused as a whole, are done with.
+    """
     fits: list[_Fit] = []
     room = STACK_BYTES if stack_size == "auto" else stack_size
     for place, (number, job) in enumerate(jobs):
         if fits and room <= 0:
             return fits, [number for number, _ in jobs[place:]]
+        block = _block(job, blocks)
+        if block is None or (job.rows is not None and len(_numbers(job)) == 0):
+            outcomes[number] = _alone(job)
+            continue
         before = vars(job.estimator).copy()
         try:
-            fit = _ready(number, job, before, blocks)
+            fit = _ready(number, job, before, block)
         except Exception as error:
-            outcomes[number] = _restored(job.estimator, before, error)
+            _restore(job.estimator, before)
+            outcomes[number] = error
             continue
         fits.append(fit)
         room -= _n_bytes(fit.replica) if stack_size == "auto" else 1
     return fits, []
 
 
-def _ready(number: int, job: Job, before: dict[str, Any], blocks: dict[tuple, _Block]) -> _Fit:
+def _block(job: Job, blocks: dict[tuple, _Block | None]) -> _Block | None:
+    """Return the data of a fit; None if validation refuses them, though it may take the rows."""
+    key = (type(job.estimator), id(job.X), id(job.y))
+    if key not in blocks:
+        try:
+            blocks[key] = _Block(job)
+        except Exception:  # which a fit alone will explain
+            blocks[key] = None
+    return blocks[key]
+
+
+def _ready(number: int, job: Job, before: dict[str, Any], block: _Block) -> _Fit:
     """Return a fit before its first epoch."""
     estimator = job.estimator
-    key = (id(job.X), id(job.y))
-    if key not in blocks:
-        blocks[key] = _Block(job)
-    block = blocks[key]
     block.check_parameters(estimator)
     estimator._forget()
     vars(estimator).update(block.names)
     data, sample = block.sample_of(estimator, job)
     replica = estimator._replica(data, {}, shared=sample)
     classes = getattr(estimator, "classes_", None)
-    replica.sample.block = (*key, None if classes is None else tuple(classes.tolist()))
-    return _Fit(number, estimator, before, replica, block)
+    replica.sample.block = (id(block), None if classes is None else tuple(classes.tolist()))
+    return _Fit(number, job, before, replica, block)
 
 
 def _n_bytes(replica: Replica) -> int:
-    """Return what a replica takes of a stack: its rows of theta and the like, and a batch."""
+    """Return what a replica takes of a stack: rows of theta and the like, of data, and a batch."""
     structure, sample = replica.structure, replica.sample
     n_buffers = len(getattr(replica.optimizer, "buffer_names", ()))
     n_units = 3 * sum(structure.hidden_layer_sizes) + 3 * structure.n_outputs
     batch = min(replica.batch_size, sample.n_train) * (structure.n_features + n_units)
-    return replica.theta.itemsize * (replica.theta.numel() * (2 + n_buffers) + batch)
+    n_numbers = replica.theta.numel() * (2 + n_buffers) + batch
+    weights = 0 if sample.weights is None else 2 * sample.weights.nbytes
+    return replica.theta.itemsize * n_numbers + _n_row_bytes(replica) + weights
+
+
+def _n_row_bytes(replica: Replica) -> int:
+    """Return what a replica holds for each of its rows, where there are more than a batch."""
+    sample, validation = replica.sample, replica.validation
+    # The numbers of the rows (8 in X, 4 in the stack), their order, and the rows in that order.
+    n_bytes = sample.target.nbytes + (8 + 4 + 4 + 4) * sample.n_train
+    if validation is not None:  # held as the caller's and as ours
+        X = validation.rows.X
+        n_bytes += 2 * (X.data.nbytes + X.indices.nbytes if sp.issparse(X) else X.nbytes)
+    return n_bytes
 
 
 def _alike(fits: Sequence[_Fit]) -> list[list[_Fit]]:
@@ -246,21 +314,26 @@ def _train(fits: Sequence[_Fit]) -> dict[int, Exception | None]:
     """Train some fits as one stack; return what became of each."""
     try:
         Run([fit.replica for fit in fits]).train()
-    except Exception as error:
-        return {fit.number: _restored(fit.estimator, fit.before, error) for fit in fits}
+    except Exception:  # one of them it is, or memory: those that can be made alone, are
+        return {fit.number: fit.start_over() for fit in fits}
     return {fit.number: fit.finish() for fit in fits}
 
 
 def _alone(job: Job) -> Exception | None:
-    X, y = (data if job.rows is None else safe_indexing(data, job.rows) for data in (job.X, job.y))
+    before = vars(job.estimator).copy()
     try:
+        X, y = (_cut(data, job.rows) for data in (job.X, job.y))
         job.estimator.fit(X, y, **job.fit_params)
     except Exception as error:
+        _restore(job.estimator, before)
         return error
     return None
 
 
-def _restored(estimator: Any, before: dict[str, Any], error: Exception) -> Exception:
+def _cut(data: Any, rows: np.ndarray | None) -> Any:
+    return data if data is None or rows is None else safe_indexing(data, rows)
+
+
+def _restore(estimator: Any, attributes: dict[str, Any]) -> None:
     vars(estimator).clear()
-    vars(estimator).update(before)
-    return error
+    vars(estimator).update(attributes)

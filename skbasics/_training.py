@@ -220,11 +220,15 @@ class Batches:
 
     def _ragged_batch(self, index: Tensor, weights: Tensor | None, cuts: list[slice]) -> Batch:
         sizes = [s.stop - s.start for s in cuts]
-        X, y = self.rows.take(_padded(_each(index, cuts)))
-        if weights is None:
-            weights = torch.ones(index.shape, dtype=X.dtype, device=X.device)
+        places = torch.arange(max(sizes), device=index.device)
+        filled = places < torch.tensor(sizes, device=index.device)[:, None]
+        # Padding is a row of the replica's own batch: where another's overflows, and nowhere
+        # else does, zero times infinity would be nan.
+        own = torch.stack([row[s.start] for row, s in zip(index, cuts, strict=True)])[:, None]
+        X, y = self.rows.take(torch.where(filled, _padded(_each(index, cuts)), own))
+        weights = filled.to(X.dtype) if weights is None else _padded(_each(weights, cuts))
         active = [k for k, size in enumerate(sizes) if size]
-        batch = self._batch(X, y, _padded(_each(weights, cuts)), sizes)
+        batch = self._batch(X, y, weights, sizes)
         batch.active = None if len(active) == len(sizes) else active
         return batch
 

@@ -183,15 +183,31 @@ def test_the_size_of_a_stack_changes_nothing(stack_size):
     assert sum(ended) == 5
 
 
+def n_bytes(estimator, data=X, **params):
+    """Return what a fit is reckoned to take of a stack."""
+    job = Job(clone(estimator), data, y, None, params)
+    return _stack._n_bytes(_stack._ready(0, job, {}, _stack._Block(job)).replica)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_rows_count_as_memory(container):
+    weights = np.arange(1.0, 151)
+    data = container(X)
+    assert n_bytes(BASE, data, sample_weight=weights) == n_bytes(BASE, data) + 2 * 8 * 150
+    held_out = clone(BASE).set_params(early_stopping=True, validation_fraction=0.2)
+    width = 4 * (8 if container is np.asarray else 8 + data.indices.itemsize)
+    assert n_bytes(held_out, data) == n_bytes(BASE, data) - 20 * 30 + 2 * 30 * width
+
+
 def test_stacks_are_as_large_as_memory_allows(monkeypatch):
     sizes = []
     train = _run.Run.train
     monkeypatch.setattr(
         _run.Run, "train", lambda run: (sizes.append(len(run.running)), train(run))[1]
     )
-    one = _stack._n_bytes(_stack._ready(0, Job(clone(BASE), X, y), {}, {}).replica)
-    n_parameters = 4 * 6 + 6 + 6 * 3 + 3
-    assert one == 8 * (4 * n_parameters + 40 * (4 + 3 * 6 + 3 * 3))
+    one = n_bytes(BASE)
+    n_parameters, n_rows = 4 * 6 + 6 + 6 * 3 + 3, 150
+    assert one == 8 * (4 * n_parameters + 40 * (4 + 3 * 6 + 3 * 3)) + (8 + 20) * n_rows
     monkeypatch.setattr(_stack, "STACK_BYTES", 3 * one)
     assert fit_side_by_side([Job(clone(BASE), X, y) for _ in range(8)]) == [None] * 8
     assert sizes == [3, 3, 2]
@@ -213,11 +229,91 @@ def test_a_fit_that_fails_leaves_the_others_alone_and_no_trace():
         assert vars(estimator) == state
 
 
-def test_data_that_validation_refuses_are_refused_for_each_fit():
+def test_data_that_validation_refuses_as_a_whole_are_fitted_by_rows():
     holes = X.copy()
     holes[3] = np.nan
-    errors = fit_side_by_side([Job(clone(BASE), holes, y, np.arange(50, 150)) for _ in range(2)])
-    assert all("NaN" in str(error) for error in errors)
+    rows = [np.arange(50, 150), np.arange(100), np.arange(20, 140)]
+    jobs = [Job(clone(BASE), holes, y, part) for part in rows]
+    first, second, third = fit_side_by_side(jobs)
+    assert [first, third] == [None, None]
+    assert "NaN" in str(second)
+    for job in (jobs[0], jobs[2]):
+        assert_same(job.estimator, clone(BASE).fit(X[job.rows], y[job.rows]))
+
+
+@pytest.mark.parametrize("estimator", [BASE, LogisticRegression()])
+def test_no_rows_and_no_target_are_refused_in_the_words_of_the_fit(estimator):
+    jobs = [
+        Job(clone(estimator), X, y, np.arange(0)),
+        Job(clone(estimator), X, None, np.arange(9)),
+    ]
+    empty, targetless = fit_side_by_side(jobs)
+    assert "Found array with 0 sample(s)" in str(empty)
+    assert "requires y to be passed" in str(targetless)
+    assert vars(jobs[0].estimator) == vars(estimator)
+
+
+def test_every_kind_of_estimator_validates_for_itself():
+    regressor = MLPRegressor((6,), max_iter=2, random_state=0)
+    jobs = [Job(clone(BASE), X, WORDS), Job(clone(regressor), X, WORDS)]
+    accepted, refused = fit_side_by_side(jobs)
+    assert accepted is None
+    with pytest.raises(ValueError, match="convert") as lone:
+        clone(regressor).fit(X, WORDS)
+    assert str(refused) == str(lone.value)
+
+
+def test_rows_may_be_a_mask():
+    masks = [np.arange(150) % k != 1 for k in (2, 3, 4)]
+    weights = [{}, {"sample_weight": np.arange(masks[1].sum()) % 3.0}, {}]
+    compare([clone(BASE).set_params(early_stopping=e) for e in (True, False, True)], y, masks)
+    compare([clone(BASE)] * 3, y, masks, weights)
+
+
+def test_padding_is_never_a_row_of_another():
+    outlier = X.copy()
+    outlier[0] *= 1e4  # exp(z) overflows here, and no fit has this row
+    rows = [np.arange(1, 150), np.arange(1, 130), np.arange(2, 140)]
+    estimators = [
+        MLPRegressor((5,), loss="poisson", max_iter=5, batch_size=50, random_state=k)
+        for k in range(3)
+    ]
+    compare(estimators, np.abs(X[:, 0]), rows, data=outlier)
+
+
+def test_where_a_stack_fails_only_the_culprit_does():
+    def tanh(Z):
+        if Z.abs().max() > 100:
+            raise RuntimeError("too large")
+        return torch.tanh(Z)
+
+    base = clone(BASE).set_params(activation=tanh)
+    jobs = [Job(clone(base), X * factor, y) for factor in (1, 1e4, 2)]
+    before = vars(jobs[1].estimator).copy()
+    first, second, third = fit_side_by_side(jobs)
+    assert [first, third] == [None, None]
+    assert "too large" in str(second)
+    assert vars(jobs[1].estimator) == before
+    for job in (jobs[0], jobs[2]):
+        assert_same(job.estimator, clone(base).fit(job.X, y))
+
+
+@pytest.mark.parametrize("stack_size", ["auto", 1])
+def test_an_interruption_leaves_every_estimator_as_it_was(stack_size):
+    calls = []
+
+    def scoring(estimator, X, y):
+        calls.append(estimator)
+        if len(calls) > 20:
+            raise KeyboardInterrupt
+        return 1.0
+
+    base = clone(BASE).set_params(early_stopping=True, scoring=scoring)
+    estimators = [clone(base) for _ in range(3)]
+    before = [vars(estimator).copy() for estimator in estimators]
+    with pytest.raises(KeyboardInterrupt):
+        fit_side_by_side([Job(each, X, y) for each in estimators], stack_size=stack_size)
+    assert [vars(estimator) for estimator in estimators] == before
 
 
 def test_what_cannot_be_stacked_is_fitted_alone():

@@ -142,7 +142,7 @@ class FirstOrder(Rule):
 
     def _step_some(self, objective: Any, batch: Any, state: State, active: Sequence[int]) -> Tensor:
         take = list(active)
-        others = [k for k in range(state.n_replicas) if k not in set(take)]
+        others = np.setdiff1d(np.arange(state.n_replicas), take).tolist()
         last = objective.theta_gradient[others]  # a copy: of these the step says nothing
         part, theta = state.rows(take), objective.theta[take]
         self.look_ahead(theta, part)
