@@ -154,7 +154,7 @@ def bias_variance_decomposition(
       noise             0.1968 ± 0.028
       squared bias     0.09247 ± 5.4e-06
       variance        0.004774 ± 0.00036
-      expected loss      0.294 ± 0.00035
+      expected loss      0.294 ± 0.028
     """
     given = {name: value for name, value in locals().items() if name in _CONSTRAINTS}
     validate_parameter_constraints(_CONSTRAINTS, given, "bias_variance_decomposition")

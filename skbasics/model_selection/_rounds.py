@@ -79,10 +79,10 @@ class Rounds:
         else:
             results = self._one_by_one(seeds, n_jobs, verbose)
         found = list(tqdm(results, total=len(seeds), desc="rounds", disable=not verbose))
-        warned = Counter(warning for result in found for warning in set(result.warned))
+        warned = Counter(warning for result in found for warning in result.warned)
         for (kind, words), count in warned.items():
             warnings.warn(
-                f"{words} (in {count} of {len(seeds)} rounds at least)", kind, stacklevel=3
+                f"{words} (in {min(count, len(seeds))} of {len(seeds)} rounds)", kind, stacklevel=3
             )
         return found
 
@@ -98,22 +98,24 @@ class Rounds:
         X, y = _take(X, rows), _take(y, rows)
         estimator = self._seeded(seeds[1])
         with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")  # they are given on, and filtered, once counted
             try:
                 estimator.fit(X, y)
             except Exception as error:
                 raise _explained(error, number, self.estimator, y) from error
             prediction = self._predict(estimator, self.X_test)
-        return replace(prediction, warned=_said(caught))
+        return replace(prediction, warned=tuple(set(_said(caught))))
 
     def _side_by_side(self, seeds: np.ndarray) -> Iterator[Prediction]:
         rounds = self if _has_head(self.estimator) else self._in_plain_arrays()
         pending = iter(enumerate(seeds))
         while True:
             with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
                 found = rounds._chunk(pending)
             if not found:
                 return
-            # Which network of a stack warned is not told: the first stands for them.
+            # Each network warns once; which of a stack it was is not told, so the first has all.
             yield replace(found[0], warned=_said(caught))
             yield from found[1:]
 
@@ -158,7 +160,12 @@ class Rounds:
         """Return X, y and the rows of them that round `number` takes; None is all."""
         generator = np.random.RandomState(seed)
         if callable(self.resampling):
-            return *check_sample(self.resampling(generator), number, self.X_test), None
+            try:
+                sample = self.resampling(generator)
+            except Exception as error:
+                error.add_note(f"This was raised by the sampler in round {number}.")
+                raise
+            return *check_sample(sample, number, self.X_test), None
         n = _length(self.y)
         if self.resampling == "bootstrap":
             return self.X, self.y, generator.randint(0, n, self.n_drawn)
@@ -246,7 +253,7 @@ def _explained(error: Exception, number: int, estimator: Any, y: Any) -> Excepti
         name = type(_last_step(estimator)).__name__
         return ValueError(
             f"In round {number} all {len(y)} training rows have the class {y[0].item()!r}, and "
-            f"{name} refuses to learn from one class alone: {error} Take more rows, "
+            f"{name} refuses to learn from one class alone ({error}). Take more rows, "
             'resampling="subsample" with a larger train_size, or a sampler (a callable) that draws '
             "every class."
         )

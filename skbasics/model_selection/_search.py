@@ -99,7 +99,7 @@ class GridSearchCV(StackedSearch, model_selection.GridSearchCV):
 
     .. math:: \hat\lambda = \arg\max_\lambda \frac1K \sum_{k=1}^K
               s\big(f_{\lambda, T_k}, V_k\big), \qquad
-              f_{\lambda, T} = \arg\min_f L_\lambda(f; T).
+              f_{\lambda, T} \text{ the fit of } \lambda \text{ on } T.
 
     It is scikit-learn's ``GridSearchCV``, a subclass with the same parameters, attributes and
     numbers to rounding. Where the estimator is a network, or a ``Pipeline`` or a

@@ -47,6 +47,7 @@ def zero_one(
 ) -> tuple[Domingos | KohaviWolpert, float, Any]:
     """Return the decomposition, the observed loss, and how a main prediction is told."""
     votes = [np.asarray(prediction.values).reshape(len(y)) for prediction in predictions]
+    check_common(classes_of(*votes), y)
     labels = truth if truth is not None and truth.ndim == 1 else y
     classes = classes_of(known, labels, *votes)
     votes = np.stack([np.searchsorted(classes, vote) for vote in votes])
@@ -69,7 +70,9 @@ def log_loss(
     known: np.ndarray,
 ) -> tuple[LogLoss, float, Any]:
     """Return the decomposition, the observed loss, and how a main prediction is told."""
-    classes = classes_of(known, *(prediction.classes for prediction in predictions))
+    learned = classes_of(*(prediction.classes for prediction in predictions))
+    check_common(learned, y)
+    classes = classes_of(known, learned)
     kind = np.result_type(*(prediction.values.dtype for prediction in predictions))
     smallest = np.finfo(kind if kind.kind == "f" else np.float64).eps
     probabilities = np.zeros((len(predictions), len(y), len(classes)))
@@ -85,6 +88,17 @@ def log_loss(
 def classes_of(*labels: np.ndarray) -> np.ndarray:
     """Return all labels that occur, sorted."""
     return np.unique(np.concatenate([np.unique(each) for each in labels]))
+
+
+def check_common(predicted: np.ndarray, y: np.ndarray) -> None:
+    """Raise if the labels of predictions and of y_test are other words for the same."""
+    present = np.unique(y)
+    if len(present) > 1 and not np.isin(predicted, present).any():
+        raise ValueError(
+            f"The estimator knows the labels {predicted.tolist()}, and none of them is in y_test, "
+            f"which has {present.tolist()}. Write the labels of all training sets and of y_test "
+            "alike."
+        )
 
 
 def law_of(

@@ -279,7 +279,7 @@ def standard_errors(decomposition: Any) -> dict[str, float]:
     .. math:: \mathrm{se}^2 = \frac{T - 1}{T} \sum_t (\theta_{(t)} - \bar\theta)^2
 
     where theta_(t) is the term without round t. Noise that no round has a part in has the error of
-    its own estimate.
+    its own estimate, which is part of the expected loss's.
     """
     T = decomposition.n_rounds
     if T < 3:
@@ -291,6 +291,8 @@ def standard_errors(decomposition: Any) -> dict[str, float]:
     }
     if decomposition.noise_error is not None:
         errors["noise"] = decomposition.noise_error
+        both = errors["expected_loss"], decomposition.noise_error
+        errors["expected_loss"] = float(np.hypot(*both))
     return errors
 
 

@@ -155,11 +155,13 @@ class BiasVarianceDisplay:
         self.ax_ = plt.subplots()[1] if ax is None else ax
         self.figure_ = self.ax_.figure
         x = self._positions(log_scale)
+        order = np.argsort(x, kind="stable")
+        x = x[order]
         self.areas_, self.bands_ = {}, {}
         edge = np.zeros(len(x))
         squared = self.curve.results[0].loss == "squared_error"
         for name, colour in TERMS.items():
-            values = getattr(self.curve, name)
+            values = getattr(self.curve, name)[order]
             if not values.any():
                 continue
             label = "squared bias" if squared and name == "bias" else name
@@ -168,18 +170,23 @@ class BiasVarianceDisplay:
             )
             edge = edge + values
             if name != "variance":
-                self._band(name, x, edge, colour, n_errors)
-        loss = self.curve.expected_loss
+                self._band(name, x, edge, colour, n_errors, order)
+        loss = self.curve.expected_loss[order]
         (self.line_,) = self.ax_.plot(x, loss, "k.-", linewidth=1.2, label="expected loss")
-        self._band("expected_loss", x, loss, "black", n_errors)
-        self.ax_.set(xlabel=self.curve.param_name, ylabel=self.curve.results[0].loss)
+        self._band("expected_loss", x, loss, "black", n_errors, order)
+        self.ax_.set(xlabel=self.curve.param_name, ylabel=self._loss_label())
         self.ax_.margins(x=0)
         if legend:
             self.ax_.legend(loc="best", fontsize="small")
         return self
 
-    def _band(self, name: str, x: np.ndarray, edge: np.ndarray, colour: str, n: float) -> None:
-        errors = n * np.nan_to_num(self.curve.standard_errors[name])
+    def _loss_label(self) -> str:
+        return f"expected loss ({self.curve.results[0].loss.replace('_', ' ')})"
+
+    def _band(
+        self, name: str, x: np.ndarray, edge: np.ndarray, colour: str, n: float, order: np.ndarray
+    ) -> None:
+        errors = n * np.nan_to_num(self.curve.standard_errors[name])[order]
         if errors.any():
             self.bands_[name] = self.ax_.fill_between(
                 x, edge - errors, edge + errors, color=colour, alpha=0.35, linewidth=0

@@ -119,6 +119,11 @@ class LossCurveDisplay:
                 "from_estimators takes a list of fitted estimators, got one "
                 f"{type(estimators).__name__}. Use from_estimator for it."
             )
+        if isinstance(estimators, dict):
+            raise TypeError(
+                'from_estimators takes fitted estimators: pass scores["estimator"], with '
+                "cross_validate(..., return_estimator=True)."
+            )
         networks = [_innermost(estimator) for estimator in estimators]
         if not networks:
             raise ValueError("There is no fit to show: pass one fitted estimator or more.")

@@ -128,3 +128,22 @@ def test_curves_of_nothing():
         bias_variance_curve(Ridge(), X, y, param_name="alpha", param_range=[])
     with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
         bias_variance_curve(Ridge(), X, y, param_name="depth", param_range=[1])
+
+
+def test_labels_in_other_words_are_told():
+    words = np.array(["a", "b"])[np.arange(40) % 2]
+    X = np.arange(40.0)[:, None]
+    for loss in ("zero_one", "log_loss"):
+        with pytest.raises(ValueError, match=r"none of them is in y_test, which has \['a', 'b'\]"):
+            bias_variance_decomposition(
+                GaussianNB(), X, words, loss=loss, n_rounds=3,
+                resampling=lambda rng: (X, (words == "a").astype(int).astype(str)),
+            )  # fmt: skip
+
+
+def test_what_a_sampler_raises_names_the_round():
+    with pytest.raises(ZeroDivisionError) as raised:
+        bias_variance_decomposition(
+            Ridge(), X, y, n_rounds=3, resampling=lambda rng: 1 / 0
+        )
+    assert raised.value.__notes__ == ["This was raised by the sampler in round 0."]

@@ -48,7 +48,10 @@ def test_the_terms_lie_on_top_of_each_other(curve):
     np.testing.assert_allclose(base, curve.expected_loss)
     labels = [text.get_text() for text in shown.ax_.get_legend().get_texts()]
     assert labels == ["noise", "squared bias", "variance", "expected loss"]
-    assert (shown.ax_.get_xlabel(), shown.ax_.get_ylabel()) == ("alpha", "squared_error")
+    assert (shown.ax_.get_xlabel(), shown.ax_.get_ylabel()) == (
+        "alpha",
+        "expected loss (squared error)",
+    )
     assert shown.figure_ is shown.ax_.figure
 
 
@@ -103,3 +106,12 @@ def test_it_makes_the_experiment_and_draws_again():
 def test_what_is_no_curve(curve):
     with pytest.raises(ValueError, match="takes what bias_variance_curve returns, got BiasVar"):
         BiasVarianceDisplay.from_curve(curve.results[0])
+
+
+def test_values_are_drawn_in_their_order():
+    curve = bias_variance_curve(
+        Ridge(), X, y, param_name="alpha", param_range=[10, 0.1, 1], n_rounds=4, random_state=0
+    )
+    shown = BiasVarianceDisplay.from_curve(curve)
+    np.testing.assert_array_equal(shown.line_.get_xdata(), [0.1, 1, 10])
+    np.testing.assert_array_equal(shown.line_.get_ydata(), curve.expected_loss[[1, 2, 0]])
