@@ -143,7 +143,5 @@ def test_labels_in_other_words_are_told():
 
 def test_what_a_sampler_raises_names_the_round():
     with pytest.raises(ZeroDivisionError) as raised:
-        bias_variance_decomposition(
-            Ridge(), X, y, n_rounds=3, resampling=lambda rng: 1 / 0
-        )
+        bias_variance_decomposition(Ridge(), X, y, n_rounds=3, resampling=lambda rng: 1 / 0)
     assert raised.value.__notes__ == ["This was raised by the sampler in round 0."]
