@@ -187,9 +187,10 @@ class BiasVarianceDisplay:
         self, name: str, x: np.ndarray, edge: np.ndarray, colour: str, n: float, order: np.ndarray
     ) -> None:
         errors = n * np.nan_to_num(self.curve.standard_errors[name])[order]
+        alpha = 0.15 if name == "expected_loss" else 0.35  # this one lies on all the others
         if errors.any():
             self.bands_[name] = self.ax_.fill_between(
-                x, edge - errors, edge + errors, color=colour, alpha=0.35, linewidth=0
+                x, edge - errors, edge + errors, color=colour, alpha=alpha, linewidth=0
             )
 
     def _positions(self, log_scale: bool | None) -> np.ndarray:
