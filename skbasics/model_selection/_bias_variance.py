@@ -1,5 +1,6 @@
 """How far an estimator is off on average, how much it wavers, and what no estimator removes."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -7,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import clone, is_regressor
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
 
@@ -163,6 +164,12 @@ def bias_variance_decomposition(
     split_seed = generator.randint(SEED_BOUND)
     data = _arranged(X, y, X_test, y_test, true_values, split_seed, callable(resampling))
     y_known = _targets.check_targets(data.y_test, loss, "y_test")
+    if loss == "squared_error" and is_classifier(estimator):
+        warnings.warn(
+            'loss="squared_error" takes labels for numbers, which would change if the classes were '
+            'numbered otherwise. Pass loss="zero_one" or "log_loss" for a classifier.',
+            stacklevel=2,
+        )
     truth = None
     if true_values is not None:
         truth = _targets.check_true_values(

@@ -145,3 +145,8 @@ def test_what_a_sampler_raises_names_the_round():
     with pytest.raises(ZeroDivisionError) as raised:
         bias_variance_decomposition(Ridge(), X, y, n_rounds=3, resampling=lambda rng: 1 / 0)
     assert raised.value.__notes__ == ["This was raised by the sampler in round 0."]
+
+
+def test_labels_taken_for_numbers_are_worth_a_warning():
+    with pytest.warns(UserWarning, match=r'would change if .* Pass loss="zero_one"'):
+        bias_variance_decomposition(GaussianNB(), *IRIS, n_rounds=3)
