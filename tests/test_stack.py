@@ -254,12 +254,12 @@ def test_no_rows_and_no_target_are_refused_in_the_words_of_the_fit(estimator):
 
 
 def test_every_kind_of_estimator_validates_for_itself():
-    regressor = MLPRegressor((6,), max_iter=2, random_state=0)
-    jobs = [Job(clone(BASE), X, WORDS), Job(clone(regressor), X, WORDS)]
+    objects = y.astype(object)  # numbers to a regressor, and no labels to a classifier
+    jobs = [Job(MLPRegressor((6,), max_iter=2), X, objects), Job(clone(BASE), X, objects)]
     accepted, refused = fit_side_by_side(jobs)
     assert accepted is None
-    with pytest.raises(ValueError, match="convert") as lone:
-        clone(regressor).fit(X, WORDS)
+    with pytest.raises(ValueError, match="Unknown label type") as lone:
+        clone(BASE).fit(X, objects)
     assert str(refused) == str(lone.value)
 
 
