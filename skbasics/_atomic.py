@@ -16,11 +16,16 @@ def atomic(method: Callable) -> Callable:
         try:
             return method(self, *args, **kwargs)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            restore(self, before)
             raise
 
     return guarded
+
+
+def restore(target: Any, attributes: dict[str, Any]) -> None:
+    """Give an object the attributes that it had before, and no others."""
+    vars(target).clear()
+    vars(target).update(attributes)
 
 
 def training_method(method: Callable) -> Callable:

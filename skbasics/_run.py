@@ -213,8 +213,8 @@ def _together(samples: Sequence[Sample]) -> tuple[Rows, list[Tensor] | None]:
     y = first.target.new_zeros(n_rows, first.target.shape[1])
     subsets = []
     for sample in samples:
-        X_rows = slice(None) if sample.index is None else sample.index
-        numbers = np.arange(sample.X.shape[0], dtype=np.int32)[X_rows] + starts[sample.block]
+        own = np.arange(sample.X.shape[0]) if sample.index is None else sample.index
+        numbers = own.astype(np.int32) + starts[sample.block]
         y[_as_index(numbers, y)] = sample.target
         taken = numbers if sample.train is None else numbers[sample.train]
         subsets.append(_as_index(taken, y))

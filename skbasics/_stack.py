@@ -1,7 +1,7 @@
 """Many fits side by side: those of networks of one shape are trained as one stack."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 
 from skbasics._arrays import Border, compute_device
+from skbasics._atomic import restore
 from skbasics._base import NetworkEstimator
 from skbasics._data import Checked, Sample, as_features, check_weights, floating_dtype
 from skbasics._replica import Replica
@@ -94,7 +95,7 @@ def fit_side_by_side(
         return _fitted(jobs, stack_size, on_end)
     except BaseException:
         for job, attributes in zip(jobs, before, strict=True):
-            _restore(job.estimator, attributes)
+            restore(job.estimator, attributes)
         raise
 
 
@@ -110,9 +111,9 @@ def _fitted(
         on_end(1)
     blocks: dict[tuple, _Block | None] = {}
     for numbers in groups.values():
-        while numbers:
-            left = [(i, jobs[i]) for i in numbers]
-            numbers = _next_stack(left, blocks, outcomes, stack_size, on_end)
+        left = [(i, _numbered(jobs[i])) for i in numbers]
+        while left:
+            left = _next_stack(left, blocks, outcomes, stack_size, on_end)
     return [outcomes[i] for i in range(len(jobs))]
 
 
@@ -131,13 +132,13 @@ class _Fit:
         try:
             self.job.estimator._keep(self.replica, self.block.data.border)
         except Exception as error:
-            _restore(self.job.estimator, self.before)
+            restore(self.job.estimator, self.before)
             return error
         return None
 
     def start_over(self) -> Exception | None:
         """Fit it alone, as if it had never been in a stack."""
-        _restore(self.job.estimator, self.before)
+        restore(self.job.estimator, self.before)
         return _alone(self.job)
 
 
@@ -162,7 +163,7 @@ class _Block:
 
     def sample_of(self, estimator: NetworkEstimator, job: Job) -> tuple[Checked, Sample]:
         """Return the rows of a fit: labels and weights of its own, features shared."""
-        data, rows = self.data, _numbers(job)
+        data, rows = self.data, job.rows
         y = data.y if rows is None else data.y[rows]
         weights = job.fit_params.get("sample_weight")
         if weights is not None:
@@ -193,9 +194,11 @@ def _group(job: Job) -> tuple | None:
     )
 
 
-def _numbers(job: Job) -> np.ndarray | None:
-    """Return the numbers of a fit's rows; None means all."""
-    return None if job.rows is None else np.arange(job.X.shape[0])[job.rows]
+def _numbered(job: Job) -> Job:
+    """Return a job whose rows are numbers, counted from the first, or None."""
+    if job.rows is None:
+        return job
+    return replace(job, rows=np.arange(job.X.shape[0])[job.rows])
 
 
 def _next_stack(
@@ -204,8 +207,8 @@ def _next_stack(
     outcomes: dict[int, Exception | None],
     stack_size: int | str,
     on_end: Callable[[int], None],
-) -> list[int]:
-    """Train as many fits as a stack may hold; return the numbers of the others."""
+) -> Sequence[tuple[int, Job]]:
+    """Train as many fits as a stack may hold; return the others."""
     fits, others = _gather(jobs, blocks, outcomes, stack_size)
     if len(fits) + len(others) < len(jobs):
         on_end(len(jobs) - len(fits) - len(others))
@@ -220,8 +223,8 @@ def _gather(
     blocks: dict[tuple, _Block | None],
     outcomes: dict[int, Exception | None],
     stack_size: int | str,
-) -> tuple[list[_Fit], list[int]]:
-    """Return as many fits, ready to begin, as a stack may hold, and the numbers of the others.
+) -> tuple[list[_Fit], Sequence[tuple[int, Job]]]:
+    """Return as many fits, ready to begin, as a stack may hold, and the other jobs.
 
     The fits that fail here, and those of data that are refused as a whole, are done with.
     """
@@ -229,16 +232,16 @@ def _gather(
     room = STACK_BYTES if stack_size == "auto" else stack_size
     for place, (number, job) in enumerate(jobs):
         if fits and room <= 0:
-            return fits, [number for number, _ in jobs[place:]]
+            return fits, jobs[place:]
         block = _block(job, blocks)
-        if block is None or (job.rows is not None and len(_numbers(job)) == 0):
+        if block is None or (job.rows is not None and len(job.rows) == 0):
             outcomes[number] = _alone(job)
             continue
         before = vars(job.estimator).copy()
         try:
             fit = _ready(number, job, before, block)
         except Exception as error:
-            _restore(job.estimator, before)
+            restore(job.estimator, before)
             outcomes[number] = error
             continue
         fits.append(fit)
@@ -325,15 +328,10 @@ def _alone(job: Job) -> Exception | None:
         X, y = (_cut(data, job.rows) for data in (job.X, job.y))
         job.estimator.fit(X, y, **job.fit_params)
     except Exception as error:
-        _restore(job.estimator, before)
+        restore(job.estimator, before)
         return error
     return None
 
 
 def _cut(data: Any, rows: np.ndarray | None) -> Any:
     return data if data is None or rows is None else safe_indexing(data, rows)
-
-
-def _restore(estimator: Any, attributes: dict[str, Any]) -> None:
-    vars(estimator).clear()
-    vars(estimator).update(attributes)

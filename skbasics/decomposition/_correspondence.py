@@ -14,6 +14,7 @@ from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._atomic import training_method
+from skbasics._data import floating_dtype
 from skbasics._sklearn import Interval, StrOptions, check_same_namespace
 from skbasics.decomposition._described import of_the_axes, of_the_rows
 from skbasics.decomposition._profiles import Profiles, Table, find_axes
@@ -270,7 +271,7 @@ class CorrespondenceAnalysis(
         rows, axes = Profiles.of(X, None, device), to_device(self._axes, device)
         _warn_of_empty({"rows": int((rows.totals == 0).sum())})
         coordinates = axes.project(rows)[0] * axes.singular_power(self._power - 1)
-        return border.as_caller(coordinates.to(_dtype(X)))
+        return border.as_caller(coordinates.to(floating_dtype(X)))
 
     def transform_columns(self, X: Any) -> Any:
         r"""Return the coordinates of columns, of the table or new ones.
@@ -315,7 +316,7 @@ class CorrespondenceAnalysis(
         average = columns.values @ (rows.cpu().numpy() if sp.issparse(X) else rows)
         axes = to_device(self._axes, device)
         coordinates = as_tensor(average, device=device) * axes.singular_power(-1)
-        return border.as_caller(coordinates.to(_dtype(X)))
+        return border.as_caller(coordinates.to(floating_dtype(X)))
 
     def inverse_transform(self, X: Any) -> Any:
         r"""Return the row profiles at some coordinates, each of which sums to one.
@@ -346,7 +347,7 @@ class CorrespondenceAnalysis(
         axes = to_device(self._axes, device)
         F = as_tensor(X, device=device, dtype=torch.float64) * axes.singular_power(1 - self._power)
         profiles = axes.centroid + F @ (axes.directions * axes.centroid.sqrt()[:, None]).T
-        return border.as_caller(profiles.to(_dtype(X)))
+        return border.as_caller(profiles.to(floating_dtype(X)))
 
     @property
     def _n_features_out(self) -> int:
@@ -359,10 +360,6 @@ class CorrespondenceAnalysis(
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _dtype(X: Any) -> torch.dtype:
-    return getattr(torch, str(X.dtype).rpartition(".")[2])
 
 
 def _warn_of_empty(counts: dict[str, int]) -> None:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device
+from skbasics._data import floating_dtype
 from skbasics._sklearn import check_same_namespace, validate_data
 
 BLOCK_NUMBERS = 2**20
@@ -94,9 +95,7 @@ class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _as(self, rows: Any, fitted: Any, device: torch.device) -> Tensor:
         """Return a fitted array on the device, in the wider dtype of the fit and of `rows`."""
         array = as_tensor(fitted, device=device)
-        return array.to(
-            torch.promote_types(array.dtype, getattr(torch, str(rows.dtype).rpartition(".")[2]))
-        )
+        return array.to(torch.promote_types(array.dtype, floating_dtype(rows)))
 
     def _scale(self, V: Tensor) -> Tensor:
         """Return the standard deviations; 1 where there is none to divide by.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import CPU, Border, as_numpy, as_tensor, compute_device
+from skbasics._data import floating_dtype
 from skbasics._merging import Mergeable
 from skbasics._sklearn import (
     check_same_namespace,
@@ -55,7 +56,7 @@ class SeenTables(Mergeable):
         _check_finite(rows.masses.sum())
         table = Table.of(rows)
         if first:
-            dtype = getattr(torch, str(X.dtype).rpartition(".")[2])
+            dtype = floating_dtype(X)
             self._like = border.as_caller(torch.empty(0, dtype=dtype))
         else:
             table = to_device(self._table, device).join(table)

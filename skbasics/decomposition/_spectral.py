@@ -10,9 +10,9 @@ import scipy.sparse as sp
 import torch
 from sklearn.exceptions import NotFittedError
 
-from skbasics._arrays import CPU, Border, as_numpy, as_tensor, compute_device, own_random_state
-from skbasics._data import select
-from skbasics._sklearn import check_sample_weight, validate_data
+from skbasics._arrays import CPU, Border, as_tensor, compute_device, own_random_state
+from skbasics._data import check_weights, select
+from skbasics._sklearn import validate_data
 from skbasics.decomposition import _solvers as solvers
 from skbasics.decomposition._scatter import (
     FEW_ROWS,
@@ -61,12 +61,8 @@ def check_rows(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Ro
     X = X.tocsr() if sp.issparse(X) else X
     weights = None
     if sample_weight is not None:
-        weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        weights = as_numpy(weights).astype(np.float64, copy=False)
-        counts = weights > 0
-        if not counts.all():
-            X, weights = select(X, counts), weights[counts]
-        weights = None if (weights == 1).all() else weights
+        counted, weights = check_weights(sample_weight, X)
+        X = X if counted is None else select(X, counted)
     device = CPU
     if not sp.issparse(X) and estimator.svd_solver != "arpack":
         device = compute_device(border, estimator.device)

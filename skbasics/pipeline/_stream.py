@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, process_routing
 
+from skbasics._atomic import restore
 from skbasics._sklearn import fit_context
 
 
@@ -72,8 +73,7 @@ class StreamPipeline(Pipeline):
                     "kept: begin with a larger one."
                 )
             for step, state in before:
-                vars(step).clear()
-                vars(step).update(state)
+                restore(step, state)
             raise
         return self
 

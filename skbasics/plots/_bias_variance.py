@@ -8,6 +8,7 @@ import numpy as np
 
 from skbasics._sklearn import check_matplotlib_support
 from skbasics.model_selection import BiasVarianceCurve, bias_variance_curve
+from skbasics.plots._axes import take_axes
 
 TERMS = {"noise": "0.75", "bias": "tab:blue", "variance": "tab:orange"}
 LOG_SPAN = 50
@@ -149,11 +150,7 @@ class BiasVarianceDisplay:
         self : object
             The display.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
+        take_axes(self, ax)
         x = self._positions(log_scale)
         order = np.argsort(x, kind="stable")
         x = x[order]

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import as_numpy
 from skbasics._sklearn import check_matplotlib_support
+from skbasics.plots._axes import take_axes
 
 
 class CorrespondenceDisplay:
@@ -144,11 +145,7 @@ class CorrespondenceDisplay:
         self : object
             The display.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
+        take_axes(self, ax)
         for line in (self.ax_.axhline, self.ax_.axvline):
             line(0, color="0.8", linewidth=0.8, zorder=0)
         self.rows_ = self.ax_.scatter(*self.rows.T, marker="o", color="tab:blue", label="rows")

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from skbasics._sklearn import check_matplotlib_support
+from skbasics.plots._axes import take_axes
 
 
 class LossCurveDisplay:
@@ -151,11 +152,7 @@ class LossCurveDisplay:
         self : object
             The display.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
+        take_axes(self, ax)
         self.lines_, self.mean_lines_ = {}, {}
         colour = f"C{self._n_displayed()}"
         self._plot_curves("training", self.training, color=colour)

@@ -11,6 +11,7 @@ from torch import Tensor
 from skbasics._arrays import as_numpy, as_tensor
 from skbasics._sklearn import check_matplotlib_support
 from skbasics.optim import Optimizer, minimize
+from skbasics.plots._axes import take_axes
 
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
@@ -180,11 +181,9 @@ class TrajectoryDisplay:
         self : object
             The display.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
+        take_axes(self, ax)
         import matplotlib.pyplot as plt
 
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
         self._plot_contours(levels)
         colours = plt.colormaps["tab10"].colors
         self.lines_ = {

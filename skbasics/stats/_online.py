@@ -9,14 +9,13 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skbasics._arrays import Border, as_numpy
+from skbasics._arrays import Border
 from skbasics._atomic import training_method
-from skbasics._data import select
+from skbasics._data import check_weights, select
 from skbasics._moments import Array
 from skbasics._sklearn import (
     Interval,
     check_same_namespace,
-    check_sample_weight,
     validate_data,
 )
 from skbasics.stats._arithmetic import Arithmetic
@@ -211,8 +210,9 @@ class OnlineMeanVar(Arithmetic, Readings, OneToOneFeatureMixin, TransformerMixin
         X = self._validated(X, border, accept_sparse=("csr", "csc"), reset=seen is None)
         weights = None
         if sample_weight is not None:
-            weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-            X, weights = _counted(X, as_numpy(weights).astype(np.float64, copy=False))
+            counted, weights = check_weights(sample_weight, X)
+            if counted is not None:
+                X = select(X.tocsr() if sp.issparse(X) else X, counted)
         X = native(X)
         if seen is None:
             if _holds_no_number(X):
@@ -314,14 +314,6 @@ def _holds_no_number(X: Any) -> bool:
     if sp.issparse(X):
         return X.nnz == math.prod(X.shape) and bool(np.isnan(X.data).all())
     return bool((X != X).all())
-
-
-def _counted(X: Any, weights: np.ndarray) -> tuple[Any, np.ndarray | None]:
-    """Return the rows that count, and their weights, or None if every one counts once."""
-    counted = weights > 0
-    if not counted.all():
-        X, weights = select(X.tocsr() if sp.issparse(X) else X, counted), weights[counted]
-    return X, None if (weights == 1).all() else weights
 
 
 def _is_positive(number: Any) -> bool:
