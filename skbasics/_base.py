@@ -17,7 +17,7 @@ from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
 from skbasics._atomic import training_method
 from skbasics._callbacks import FitTasks
 from skbasics._data import Checked, Sample, as_sample, check_data, floating_dtype
-from skbasics._fitted import FittedNetwork, Structure, prediction_architecture
+from skbasics._fitted import FeedForward, FittedNetwork, Structure, prediction_architecture
 from skbasics._held_out import HoldOut
 from skbasics._options import EngineParameters
 from skbasics._replica import HISTORY, Replica, own_copy
@@ -31,7 +31,7 @@ from skbasics._sklearn import (
 )
 from skbasics._stopping import Stopping
 from skbasics._training import Rows
-from skbasics.network import ACTIVATIONS, Loss, glorot_uniform
+from skbasics.network import ACTIVATIONS, Architecture, Loss, glorot_uniform
 from skbasics.optim import OPTIMIZERS, Optimizer, Stepwise, resolve_optimizer
 
 LEARNED = ("_theta", "_statistics", "_training", "_history", "_structure", "_multilabel")
@@ -213,18 +213,10 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
 
     def _start(self, data: Checked, past: dict[str, Any], first: bool) -> list[Tensor]:
         """Return theta and statistics to start from: new ones, or a copy of what was learned."""
-        structure = Structure(
-            data.X.shape[1],
-            self._hidden_layer_sizes(),
-            self.n_outputs_,
-            self.activation,
-            bool(self.batch_norm),
-            self._dropout(),
-        )
+        structure = self._new_structure(data.X.shape[1])
         if first:
             architecture = prediction_architecture(structure)
-            factor = 2.0 if self.activation == "logistic" else 6.0
-            theta = torch.from_numpy(glorot_uniform(architecture, past["random_state"], factor))
+            theta = torch.from_numpy(self._draw(architecture, past["random_state"]))
             statistics = architecture.initial(theta, 1)[1]
             dtype = floating_dtype(data.X)
         else:
@@ -234,6 +226,23 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         self._structure = structure
         place = {"device": compute_device(data.border, self.device), "dtype": dtype}
         return [as_tensor(row, **place).clone().view(1, -1) for row in (theta, statistics)]
+
+    def _new_structure(self, n_features: int) -> Structure:
+        """Return the structure that the parameters ask for."""
+        return FeedForward(
+            n_features,
+            self._hidden_layer_sizes(),
+            self.n_outputs_,
+            self.activation,
+            bool(self.batch_norm),
+            self._dropout(),
+        )
+
+    def _draw(self, architecture: Architecture, random_state: np.random.RandomState) -> np.ndarray:
+        """Return initial parameters, ``(n_parameters,)`` in float64."""
+        return glorot_uniform(
+            architecture, random_state, 2.0 if self.activation == "logistic" else 6.0
+        )
 
     def _hidden_layer_sizes(self) -> tuple[int, ...]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -257,7 +266,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
 
     def _check_same_structure(self, structure: Structure) -> None:
         for name, value, before in zip(structure._fields, structure, self._structure, strict=True):
-            if value != before and name != "dropout":
+            if value != before and name not in structure.free:
                 raise ValueError(
                     f"{name} was {before!r} in the fit that this one continues, and "
                     f"is now {value!r}. Set it back, or start afresh (warm_start=False and fit)."
@@ -306,7 +315,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         self.loss_curve_, self.loss_ = history["loss"], history["loss"][-1]
         self.n_iter_ = replica.n_iter
         self.t_ = getattr(self, "t_", 0) + replica.n_iter * replica.sample.n_train
-        self.n_layers_ = len(self._structure.hidden_layer_sizes) + 2
+        self.n_layers_ = self._structure.n_layers
         scored = replica.stopping.by_score
         self.validation_scores_ = history["validation_score"] if scored else None
         self.best_validation_score_ = -replica.patience.best if scored else None
@@ -325,6 +334,6 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self._sparse_input
         tags.array_api_support = True
         return tags

@@ -10,7 +10,7 @@ from sklearn.utils import column_or_1d
 from torch import Tensor
 
 from skbasics._arrays import Border, as_numpy, as_tensor
-from skbasics._sklearn import check_sample_weight, validate_data
+from skbasics._sklearn import check_sample_weight
 from skbasics._training import Rows
 
 
@@ -46,15 +46,8 @@ def check_data(
         In scikit-learn's words, for what its validation refuses.
     """
     border = Border.of(X)
-    X, y = validate_data(
-        estimator,
-        X,
-        as_numpy(y),
-        accept_sparse="csr",
-        dtype=[border.xp.float64, border.xp.float32],
-        multi_output=True,
-        y_numeric=y_numeric,
-        reset=reset,
+    X, y = estimator._validate(
+        X, border, y=as_numpy(y), multi_output=True, y_numeric=y_numeric, reset=reset
     )
     if y.ndim == 2 and y.shape[1] == 1 and not sp.issparse(y):
         y = column_or_1d(y, warn=True)
@@ -96,15 +89,24 @@ def as_target(target: np.ndarray, device: torch.device, dtype: torch.dtype) -> T
 
 
 def as_features(X: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    """Return validated X as a tensor on the device; a sparse matrix stays one, in the dtype."""
+    """Return validated X as a tensor on the device, in the dtype.
+
+    A sparse matrix stays one, and pixels stay whole numbers.
+    """
     if sp.issparse(X):
         return X.astype(str(dtype).removeprefix("torch."), copy=False)
-    return as_tensor(X, device=device, dtype=dtype).contiguous()
+    held = None if are_pixels(X) else dtype
+    return as_tensor(X, device=device, dtype=held).contiguous()
 
 
 def floating_dtype(X: Any) -> torch.dtype:
-    """Return the torch dtype of a validated array or sparse matrix."""
-    return getattr(torch, str(X.dtype).rpartition(".")[2])
+    """Return the torch dtype in which a validated array or sparse matrix is computed with."""
+    return torch.float32 if are_pixels(X) else getattr(torch, str(X.dtype).rpartition(".")[2])
+
+
+def are_pixels(X: Any) -> bool:
+    """Whether validated X holds the whole numbers of pixels, from 0 to 255."""
+    return str(X.dtype).endswith("uint8")
 
 
 def as_weights(weights: np.ndarray | None, rows: Rows) -> Tensor | None:

@@ -3,10 +3,9 @@
 import functools
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -17,8 +16,45 @@ from skbasics._training import predict_rows
 from skbasics.network import Architecture, feed_forward
 
 
-class Structure(NamedTuple):
-    """What decides the shapes and the function of a network."""
+class Structure(Protocol):
+    """What decides the shapes and the function of an estimator's network: a named tuple.
+
+    Attributes
+    ----------
+    n_outputs : int
+    activation : str or callable
+    batch_norm : bool
+    dropout : tuple of float
+        The drop probability of each dense hidden layer.
+    n_hidden, n_layers : int
+        Hidden layers, and all that have units: those, the input and the output.
+    free : tuple of str
+        The fields that may change while a fit is continued.
+    """
+
+    n_outputs: int
+    activation: str | Callable
+    batch_norm: bool
+    dropout: tuple[float, ...]
+    n_hidden: int
+    n_layers: int
+    free: tuple[str, ...]
+
+    def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
+        """Return the layers of training, with the K replicas' drop probabilities a layer."""
+
+    def bare(self) -> "Structure":
+        """Return what prediction needs of it."""
+
+    def up_to(self, layer: int) -> tuple[Architecture, int]:
+        """Return layers whose first so and so many compute a hidden layer."""
+
+    def arranged(self, features: Tensor) -> Tensor:
+        """Return what a hidden layer computed in the caller's order of axes."""
+
+
+class FeedForward(NamedTuple):
+    """The structure of a feed-forward network."""
 
     n_features: int
     hidden_layer_sizes: tuple[int, ...]
@@ -26,6 +62,7 @@ class Structure(NamedTuple):
     activation: str | Callable
     batch_norm: bool
     dropout: tuple[float, ...]
+    free = ("dropout",)
 
     def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
         """Return the layers, with the drop probabilities of the K replicas a hidden layer."""
@@ -37,6 +74,29 @@ class Structure(NamedTuple):
             batch_norm=self.batch_norm,
             dropout=dropout,
         )
+
+    @property
+    def n_hidden(self) -> int:
+        """Hidden layers."""
+        return len(self.hidden_layer_sizes)
+
+    @property
+    def n_layers(self) -> int:
+        """Layers, input and output included."""
+        return self.n_hidden + 2
+
+    def bare(self) -> "FeedForward":
+        """Return what prediction needs of it."""
+        return self._replace(dropout=())
+
+    def up_to(self, layer: int) -> tuple[Architecture, int]:
+        """Return layers whose first so and so many compute a hidden layer."""
+        layers_each = 3 if self.batch_norm else 2
+        return prediction_architecture(self), layers_each * (layer + 1)
+
+    def arranged(self, features: Tensor) -> Tensor:
+        """Return the features as they are."""
+        return features
 
 
 def training_architecture(structures: Sequence[Structure]) -> Architecture:
@@ -56,8 +116,8 @@ def prediction_architecture(structure: Structure) -> Architecture:
     which may not be hashable and is not ours to keep alive.
     """
     if callable(structure.activation):
-        return structure.architecture()
-    return _remembered(structure._replace(dropout=()))
+        return structure.bare().architecture()
+    return _remembered(structure.bare())
 
 
 class FittedNetwork:
@@ -67,27 +127,30 @@ class FittedNetwork:
     ``_history``, and the parameters ``device`` and ``dropout``.
     """
 
-    def _outputs(self, X: Any, method: str, n_layers: int | None = None) -> tuple[Tensor, Border]:
-        """Return the logits of X, or what the first `n_layers` layers compute."""
+    _sparse_input: ClassVar[bool] = True
+
+    def _validate(self, X: Any, border: Border, **options: Any) -> Any:
+        """Return X, and y where `options` have one, as scikit-learn's validation leaves them."""
+        dtype = [border.xp.float64, border.xp.float32]
+        accept_sparse = "csr" if self._sparse_input else False
+        return validate_data(self, X, accept_sparse=accept_sparse, dtype=dtype, **options)
+
+    def _outputs(
+        self, X: Any, method: str, part: tuple[Architecture, int] | None = None
+    ) -> tuple[Tensor, Border]:
+        """Return the logits of X, or what the first so many layers of an architecture compute."""
         if not hasattr(self, "_theta"):
             check_is_fitted(self)  # raises; the full check costs a tenth of a one-row predict
         check_same_namespace(X, self, attribute="_theta", method=method)
         border = Border.of(X)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=[border.xp.float64, border.xp.float32],
-            reset=False,
-        )
-        return self._forward(X, compute_device(border, self.device), n_layers), border
-
-    def _forward(self, X: Any, device: torch.device, n_layers: int | None) -> Tensor:
+        X = self._validate(X, border, reset=False)
+        network, n_layers = part or (prediction_architecture(self._structure), None)
+        device = compute_device(border, self.device)
         theta = as_tensor(self._theta, device=device)[None]
         statistics = as_tensor(self._statistics, device=device)[None]
-        network = prediction_architecture(self._structure)
         apply = functools.partial(network.apply, theta, statistics, n_layers=n_layers)
-        return predict_rows(apply, as_features(X, device, theta.dtype), theta)
+        X = as_features(X, device, theta.dtype)
+        return predict_rows(apply, X, theta, network.widest), border
 
     def hidden_features(self, X: Any, layer: int = -1) -> Any:
         """Return the activations of a hidden layer: the network's own features of X.
@@ -109,7 +172,7 @@ class FittedNetwork:
             If there is no such hidden layer.
         """
         check_is_fitted(self)
-        n_hidden = len(self._structure.hidden_layer_sizes)
+        n_hidden = self._structure.n_hidden
         if n_hidden == 0:
             raise ValueError("This network has no hidden layer (hidden_layer_sizes=()).")
         if not (isinstance(layer, Integral) and -n_hidden <= layer < n_hidden):
@@ -117,11 +180,9 @@ class FittedNetwork:
                 f"layer={layer!r} is not a hidden layer: this network has {n_hidden} of them, "
                 f"so layer must be an integer from {-n_hidden} to {n_hidden - 1}."
             )
-        layers_each = 3 if self._structure.batch_norm else 2
-        features, border = self._outputs(
-            X, "hidden_features", n_layers=layers_each * (layer % n_hidden + 1)
-        )
-        return border.as_caller(features)
+        part = self._structure.up_to(layer % n_hidden)
+        features, border = self._outputs(X, "hidden_features", part)
+        return border.as_caller(self._structure.arranged(features))
 
     def to_torch(self) -> nn.Module:
         """Return the network as a plain ``nn.Module``, in eval mode, ending at the logits.
@@ -154,7 +215,7 @@ class FittedNetwork:
             slot for slot in prediction_architecture(self._structure).slots if slot.name == name
         ]
         views = [slot.view(theta)[0] for slot in slots]
-        return [border.as_caller(v.view(-1) if name == "intercept" else v.mT) for v in views]
+        return [border.as_caller(_as_known(view, name)) for view in views]
 
     def _check_learned(self, attribute: str) -> None:
         if not hasattr(self, "_history"):
@@ -171,3 +232,10 @@ class FittedNetwork:
         self._check_learned("history_")
         arrays = {name: np.asarray(values) for name, values in self._history.items()}
         return {name: values for name, values in arrays.items() if not np.isnan(values).all()}
+
+
+def _as_known(view: Tensor, name: str) -> Tensor:
+    """Return biases as a vector, a weight matrix as ``(fan_in, fan_out)``, filters as they are."""
+    if name == "intercept":
+        return view.view(-1)
+    return view.mT if view.ndim == 2 else view

@@ -240,7 +240,7 @@ class Replica:
         rows, weights = self.validation.rows, self.validation.weights
         architecture = prediction_architecture(self.structure)
         apply = functools.partial(architecture.apply, theta, statistics)
-        Z = predict_rows(apply, rows.X, theta)
+        Z = predict_rows(apply, rows.X, theta, architecture.widest)
         loss = weighted_mean(self.loss.rows(Z[None], rows.y[None])[0], weights)
         return loss, self.validation.score(Z, (theta, statistics))
 

@@ -13,6 +13,7 @@ from skbasics._arrays import Border, compute_device
 from skbasics._atomic import restore
 from skbasics._base import NetworkEstimator
 from skbasics._data import Checked, Sample, as_features, check_weights, floating_dtype
+from skbasics._fitted import prediction_architecture
 from skbasics._replica import Replica
 from skbasics._run import Run
 from skbasics._sklearn import safe_indexing, validate_parameter_constraints
@@ -275,10 +276,10 @@ def _ready(number: int, job: Job, before: dict[str, Any], block: _Block) -> _Fit
 
 def _n_bytes(replica: Replica) -> int:
     """Return what a replica takes of a stack: rows of theta and the like, of data, and a batch."""
-    structure, sample = replica.structure, replica.sample
+    sample = replica.sample
     n_buffers = len(getattr(replica.optimizer, "buffer_names", ()))
-    n_units = 3 * sum(structure.hidden_layer_sizes) + 3 * structure.n_outputs
-    batch = min(replica.batch_size, sample.n_train) * (structure.n_features + n_units)
+    n_units = 3 * prediction_architecture(replica.structure).n_units
+    batch = min(replica.batch_size, sample.n_train) * (sample.X.shape[1] + n_units)
     n_numbers = replica.theta.numel() * (2 + n_buffers) + batch
     weights = 0 if sample.weights is None else 2 * sample.weights.nbytes
     return replica.theta.itemsize * n_numbers + _n_row_bytes(replica) + weights

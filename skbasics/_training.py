@@ -20,7 +20,11 @@ FETCH_BYTES = 2**20
 
 
 class Rows:
-    """The rows of X and y, by number; sparse X becomes dense a batch at a time."""
+    """The rows of X and y, by number.
+
+    What X is held as becomes floating numbers a batch at a time: a sparse matrix, and the whole
+    numbers of pixels (uint8).
+    """
 
     def __init__(self, X: Any, y: Tensor) -> None:
         self.X, self.y = X, y
@@ -37,7 +41,8 @@ class Rows:
     @property
     def n_bytes(self) -> int:
         """The size of a dense row of X."""
-        return self.X.shape[1] * self.X.dtype.itemsize
+        itemsize = 4 if self.X.dtype == torch.uint8 else self.X.dtype.itemsize
+        return self.X.shape[1] * itemsize
 
     def all(self, n_replicas: int) -> tuple[Tensor, Tensor]:
         """Return all rows, the same for every replica, without a copy where X is dense."""
@@ -47,25 +52,37 @@ class Rows:
     def _features(self, index: Tensor) -> Tensor:
         if sp.issparse(self.X):
             return dense_rows(self.X, index.cpu().numpy(), self.y)
-        return self.X.index_select(0, index)
+        return _as_numbers(self.X.index_select(0, index))
 
 
 def dense_rows(X: Any, rows: Any, like: Tensor) -> Tensor:
     """Return some rows of a tensor, or of a sparse matrix on the device of `like`."""
     if sp.issparse(X):
         return torch.from_numpy(X[rows].toarray()).to(like.device)
-    return X[rows]
+    return _as_numbers(X[rows])
+
+
+def _as_numbers(X: Tensor) -> Tensor:
+    """Return pixels 0, ..., 255 as float32 from 0 to 1, and other numbers as they are."""
+    return X.float().div_(255) if X.dtype == torch.uint8 else X
 
 
 PREDICTION_ROWS = 4096
-"""Rows that prediction puts through the network at a time: enough to fill the cores, few
-enough that the activations stay in the cache and wide sparse data in memory."""
+"""Rows that prediction puts through the network at a time, at most: enough to fill the cores,
+few enough that wide sparse data stay in memory."""
+
+PREDICTION_NUMBERS = 2**22
+"""What the widest layer may compute at a time: that the activations stay in the cache."""
 
 
 @torch.no_grad()
-def predict_rows(apply: Callable[[Tensor], Tensor], X: Any, like: Tensor) -> Tensor:
-    """Return ``apply`` of all rows of X, computed on blocks ``(1, rows, n_features)``."""
-    parts = [slice(i, i + PREDICTION_ROWS) for i in range(0, X.shape[0], PREDICTION_ROWS)]
+def predict_rows(apply: Callable[[Tensor], Tensor], X: Any, like: Tensor, widest: int) -> Tensor:
+    """Return ``apply`` of all rows of X, computed on blocks ``(1, rows, n_features)``.
+
+    `widest` is how many numbers the widest layer computes of a row.
+    """
+    n_rows = min(PREDICTION_ROWS, max(1, PREDICTION_NUMBERS // max(widest, X.shape[1])))
+    parts = [slice(i, i + n_rows) for i in range(0, X.shape[0], n_rows)]
     blocks = [apply(dense_rows(X, part, like)[None])[0] for part in parts]
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 

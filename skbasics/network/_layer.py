@@ -13,7 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import torch
 from torch import Tensor, nn
+
+from skbasics._arrays import SEED_BOUND
 
 
 @dataclass(frozen=True)
@@ -52,15 +56,20 @@ class Buffers:
     def get(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Return the buffer of this shape, in the dtype and on the device of `like`."""
         if shape not in self._tensors:
-            self._tensors[shape] = like.new_empty(shape)
+            same = shape == like.shape  # then in its order of axes too
+            self._tensors[shape] = torch.empty_like(like) if same else like.new_empty(shape)
         return self._tensors[shape]
 
 
 class Layer(ABC):
-    """A function with parameters, on ``(K, batch, ...)`` tensors."""
+    """A function with parameters, on ``(K, batch, ...)`` tensors.
+
+    ``n_units`` is how many numbers of a row it makes anew; zero for what works on its input.
+    """
 
     parameter_shapes: tuple[ParameterShape, ...] = ()
     statistic_shapes: tuple[ParameterShape, ...] = ()
+    n_units: int = 0
 
     def bind(
         self, parameters: list[Tensor], gradients: list[Tensor], statistics: list[Tensor]
@@ -90,5 +99,26 @@ class Layer(ABC):
         """Compute the output as a pure function; ``training=None`` is prediction."""
 
     @abstractmethod
-    def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module:
-        """Return the layer of one replica as a plain torch module."""
+    def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module | None:
+        """Return the layer of one replica as a plain torch module; None where it needs none."""
+
+
+class RandomLayer(Layer):
+    """A layer that draws in training, for each replica from a generator of its own.
+
+    It draws for a replica's own rows alone, and so what it would draw in a fit alone.
+    """
+
+    generators: Sequence[torch.Generator] = ()
+
+    def draws(self, replica: int) -> bool:
+        """Whether anything is random in a replica."""
+        return True
+
+    def seed(self, random_states: Sequence[np.random.RandomState], device: torch.device) -> None:
+        """Give each replica a generator that is started by a draw from its own."""
+        seeds = [
+            state.randint(SEED_BOUND) if self.draws(k) else 0
+            for k, state in enumerate(random_states)
+        ]
+        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]

@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from skbasics._arrays import column
 from skbasics.network._activations import ACTIVATIONS
-from skbasics.network._layer import Buffers, Layer, ParameterShape, TrainingPass
+from skbasics.network._layer import (
+    Buffers,
+    Layer,
+    ParameterShape,
+    RandomLayer,
+    TrainingPass,
+)
 from skbasics.network._products import affine, back_to_input, back_to_weight
 
 
@@ -20,6 +26,7 @@ class Dense(Layer):
 
     def __init__(self, fan_in: int, fan_out: int) -> None:
         self.fan_in, self.fan_out = fan_in, fan_out
+        self.n_units = fan_out
         self.parameter_shapes = (
             ParameterShape("coef", (fan_out, fan_in), decays=True),
             ParameterShape("intercept", (1, fan_out)),
@@ -152,25 +159,21 @@ class FunctionModule(nn.Module):
         return self.function(X)
 
 
-class Dropout(Layer):
+class Dropout(RandomLayer):
     r"""Inverted dropout: a unit is kept with probability 1 - p and then divided by 1 - p.
 
     .. math:: Y = M \odot X, \quad M_{ij} \in \{0, 1/(1-p)\}
 
-    so that nothing remains to be scaled at prediction, where the layer does nothing. Each
-    replica draws from a generator of its own, and only for its own rows: replica k drops what
-    it would drop alone.
+    so that nothing remains to be scaled at prediction, where the layer does nothing.
     """
 
     def __init__(self, probabilities: Sequence[float]) -> None:
         self.probabilities = list(probabilities)
-        self.generators: list[torch.Generator] = []
         self._masks = Buffers()
         self._buffers = Buffers()
 
-    def seed(self, seeds: Sequence[int], device: torch.device) -> None:
-        """Give replica k a generator started at ``seeds[k]``."""
-        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+    def draws(self, replica: int) -> bool:
+        return self.probabilities[replica] > 0
 
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
         self.mask = self._masks.get(tuple(X.shape), X)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skbasics._arrays import SEED_BOUND, add_scaled_
+from skbasics._arrays import add_scaled_
 from skbasics._derivatives import hessians
 from skbasics.network._batch_norm import BatchNorm
-from skbasics.network._layer import Layer, ParameterShape, TrainingPass
+from skbasics.network._layer import Layer, ParameterShape, RandomLayer, TrainingPass
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._losses import Loss
 
@@ -51,6 +51,8 @@ class Architecture:
     ----------
     n_parameters, n_decayed, n_statistics : int
         Lengths: of a row of theta, of its decayed beginning, of a row of statistics.
+    n_units, widest : int
+        How many numbers the layers compute of a row, all of them and the widest.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
@@ -65,6 +67,8 @@ class Architecture:
         self.n_decayed = max(
             (s.stop for s, (_, p) in zip(self.slots, asked, strict=True) if p.decays), default=0
         )
+        self.n_units = sum(layer.n_units for layer in layers)
+        self.widest = max((layer.n_units for layer in layers), default=0)
         self._starts = [p.start for _, p in asked], [p.start for _, p in kept]
 
     def initial(self, like: Tensor, n_replicas: int) -> tuple[Tensor, Tensor]:
@@ -115,7 +119,7 @@ class Architecture:
             layer.to_module([p[0] for p in parameters[i]], [s[0] for s in kept[i]])
             for i, layer in enumerate(self.layers)
         ]
-        return nn.Sequential(*modules).eval()
+        return nn.Sequential(*(module for module in modules if module is not None)).eval()
 
 
 def feed_forward(
@@ -188,7 +192,10 @@ class Network:
             architecture.layers, zip(parameters, gradients, kept, strict=True), strict=True
         ):
             layer.bind(*views)
-        self.dropouts = [layer for layer in architecture.layers if isinstance(layer, Dropout)]
+        layers = architecture.layers
+        self.random_layers = [layer for layer in layers if isinstance(layer, RandomLayer)]
+        trained = [i for i, layer in enumerate(layers) if layer.parameter_shapes]
+        self._first_trained = min(trained, default=len(layers))
 
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
         """Return the logits ``(K, batch, n_outputs)`` in training mode."""
@@ -199,8 +206,8 @@ class Network:
     def backward(self, delta: Tensor | None) -> None:
         """Fill `gradient` from the gradient of the logits."""
         layers = self.architecture.layers
-        for i in range(len(layers) - 1, -1, -1):
-            delta = layers[i].backward(delta, input_needed=i > 0)
+        for i in range(len(layers) - 1, self._first_trained - 1, -1):
+            delta = layers[i].backward(delta, input_needed=i > self._first_trained)
 
 
 HESSIAN_NUMBERS = 2**22
@@ -268,21 +275,18 @@ class NetworkObjective:
             rows = self.loss_function.rows(Z, batch.y)
             return self._mean_loss(rows, shares, theta[:, : self.n_decayed], batch.totals)
 
-        n_units = sum(slot.shape[0] for slot in self.slots)
-        n_activations = batch.X.shape[0] * batch.X.shape[1] * n_units
+        n_activations = batch.X.shape[0] * batch.X.shape[1] * architecture.n_units
         return hessians(losses, self.theta, max(1, HESSIAN_NUMBERS // n_activations))
 
     @property
     def repeatable(self) -> bool:
         """Whether a second evaluation of a batch is the same as the first."""
-        return not self.network.dropouts and self.network.architecture.n_statistics == 0
+        return not self.network.random_layers and self.network.architecture.n_statistics == 0
 
     def seed_epoch(self, random_states: Sequence[np.random.RandomState]) -> None:
         """Start the epoch's random draws; nothing is drawn where nothing is random."""
-        for dropout in self.network.dropouts:
-            pairs = zip(random_states, dropout.probabilities, strict=True)
-            seeds = [state.randint(SEED_BOUND) if p > 0 else 0 for state, p in pairs]
-            dropout.seed(seeds, self.theta.device)
+        for layer in self.network.random_layers:
+            layer.seed(random_states, self.theta.device)
 
     def _mean_loss(
         self, rows: Tensor, shares: float | Tensor, weights: Tensor, totals: float | Tensor

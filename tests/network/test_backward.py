@@ -1,5 +1,6 @@
 """Our backward passes against autograd through the pure twins, in float64."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -128,19 +129,23 @@ def test_batch_norm_of_a_single_row_uses_the_running_statistics():
     check(network, loss, batch)
 
 
+def random_states(*seeds):
+    return [np.random.RandomState(seed) for seed in seeds]
+
+
 def test_dropout():
     generator = torch.Generator().manual_seed(4)
     loss = CrossEntropy()
     network = make_network(generator, dropout=[[0.5] * K, [0.1, 0.0, 0.6]])
-    for dropout in network.dropouts:
-        dropout.seed([5, 6, 7], torch.device("cpu"))
+    for dropout in network.random_layers:
+        dropout.seed(random_states(5, 6, 7), torch.device("cpu"))
     check(network, loss, make_batch(generator, loss, True))
 
 
 def test_dropout_keeps_the_mean_and_drops_the_stated_share():
     network = make_network(torch.Generator().manual_seed(0), dropout=[[0.3] * K, [0.3] * K])
-    dropout = network.dropouts[0]
-    dropout.seed([1, 2, 3], torch.device("cpu"))
+    dropout = network.random_layers[0]
+    dropout.seed(random_states(1, 2, 3), torch.device("cpu"))
     out = dropout.forward(torch.ones(K, 400, 500, dtype=torch.float64), TrainingPass())
     assert set(out.unique().tolist()) == {0.0, 1 / 0.7}
     # 200,000 draws a replica: five standard deviations of the share are 0.005.

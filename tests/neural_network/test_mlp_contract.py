@@ -429,7 +429,7 @@ def test_fitted_state_is_plain():
     """Arrays, numbers and our own values: nothing of torch is in a pickle."""
     mlp = MLPClassifier(max_iter=3, early_stopping=True, batch_norm=True).fit(X, y)
     assert b"torch" not in pickle.dumps(mlp)
-    untrusted = ["skbasics.neural_network._mlp.MLPClassifier", "skbasics._fitted.Structure"]
+    untrusted = ["skbasics.neural_network._mlp.MLPClassifier", "skbasics._fitted.FeedForward"]
     loaded = skops.io.loads(skops.io.dumps(mlp), trusted=untrusted)
     np.testing.assert_array_equal(loaded.predict_proba(X), mlp.predict_proba(X))
 
