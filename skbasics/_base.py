@@ -213,7 +213,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
 
     def _start(self, data: Checked, past: dict[str, Any], first: bool) -> list[Tensor]:
         """Return theta and statistics to start from: new ones, or a copy of what was learned."""
-        structure = self._new_structure(data.X.shape[1])
+        structure = self._new_structure(data.X)
         if first:
             architecture = prediction_architecture(structure)
             theta = torch.from_numpy(self._draw(architecture, past["random_state"]))
@@ -227,10 +227,10 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         place = {"device": compute_device(data.border, self.device), "dtype": dtype}
         return [as_tensor(row, **place).clone().view(1, -1) for row in (theta, statistics)]
 
-    def _new_structure(self, n_features: int) -> Structure:
-        """Return the structure that the parameters ask for."""
+    def _new_structure(self, X: Any) -> Structure:
+        """Return the structure that the parameters ask for, on validated rows."""
         return FeedForward(
-            n_features,
+            X.shape[1],
             self._hidden_layer_sizes(),
             self.n_outputs_,
             self.activation,
@@ -243,6 +243,10 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         return glorot_uniform(
             architecture, random_state, 2.0 if self.activation == "logistic" else 6.0
         )
+
+    def _reading(self) -> tuple:
+        """Return the parameters on which it depends how X is read."""
+        return ()
 
     def _hidden_layer_sizes(self) -> tuple[int, ...]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))

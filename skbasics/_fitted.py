@@ -49,6 +49,9 @@ class Structure(Protocol):
     def up_to(self, layer: int) -> tuple[Architecture, int]:
         """Return layers whose first so and so many compute a hidden layer."""
 
+    def plain(self) -> Architecture:
+        """Return the layers of one network in the textbook's order, for looking at."""
+
     def arranged(self, features: Tensor) -> Tensor:
         """Return what a hidden layer computed in the caller's order of axes."""
 
@@ -93,6 +96,10 @@ class FeedForward(NamedTuple):
         """Return layers whose first so and so many compute a hidden layer."""
         layers_each = 3 if self.batch_norm else 2
         return prediction_architecture(self), layers_each * (layer + 1)
+
+    def plain(self) -> Architecture:
+        """Return the layers of one network."""
+        return self.architecture([(p,) for p in self.dropout])
 
     def arranged(self, features: Tensor) -> Tensor:
         """Return the features as they are."""
@@ -194,9 +201,8 @@ class FittedNetwork:
         module : torch.nn.Sequential
         """
         check_is_fitted(self)
-        architecture = training_architecture([self._structure])
         rows = as_tensor(self._theta)[None], as_tensor(self._statistics)[None]
-        return architecture.to_module(*rows)
+        return self._structure.plain().to_module(*rows)
 
     @property
     def coefs_(self) -> list[Any]:

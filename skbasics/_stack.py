@@ -22,7 +22,7 @@ from skbasics.optim import FirstOrder, Optimizer, resolve_optimizer
 STACK_BYTES = 2**26
 """What a stack may take for parameters, gradients, moments, rows and the batch: 64 MiB."""
 
-_NAMES = ("n_features_in_", "feature_names_in_")
+_NAMES = ("n_features_in_", "feature_names_in_", "image_shape_")
 
 
 @dataclass
@@ -184,11 +184,12 @@ def _group(job: Job) -> tuple | None:
     estimator = job.estimator
     if not stackable(estimator) or set(job.fit_params) - {"sample_weight"}:
         return None
-    if len(getattr(job.X, "shape", ())) != 2 or not Border.of(job.X).is_numpy:
+    if len(getattr(job.X, "shape", ())) < 2 or not Border.of(job.X).is_numpy:
         return None
     return (
         type(estimator),
-        job.X.shape[1],
+        estimator._reading(),
+        job.X.shape[1:],
         repr(estimator.hidden_layer_sizes),
         type(_optimizer(estimator)),
         repr(estimator.device),
@@ -252,7 +253,7 @@ def _gather(
 
 def _block(job: Job, blocks: dict[tuple, _Block | None]) -> _Block | None:
     """Return the data of a fit; None if validation refuses them, though it may take the rows."""
-    key = (type(job.estimator), id(job.X), id(job.y))
+    key = (type(job.estimator), job.estimator._reading(), id(job.X), id(job.y))
     if key not in blocks:
         try:
             blocks[key] = _Block(job)

@@ -122,6 +122,13 @@ class Architecture:
         return nn.Sequential(*(module for module in modules if module is not None)).eval()
 
 
+def activation_layer(activation: str | Callable) -> Layer:
+    """Return the layer of an activation, by name or a torch function."""
+    if isinstance(activation, str):
+        return Elementwise(activation)
+    return CallableActivation(activation)
+
+
 def feed_forward(
     n_features: int,
     hidden_layer_sizes: Sequence[int],
@@ -142,34 +149,11 @@ def feed_forward(
         layers.append(Dense(fan_in, width))
         if batch_norm:
             layers.append(BatchNorm(width))
-        layers.append(
-            Elementwise(activation)
-            if isinstance(activation, str)
-            else CallableActivation(activation)
-        )
+        layers.append(activation_layer(activation))
         if dropout and any(dropout[i]):
             layers.append(Dropout(dropout[i]))
         fan_in = width
     return Architecture([*layers, Dense(fan_in, n_outputs)])
-
-
-def glorot_uniform(
-    architecture: Architecture, random_state: np.random.RandomState, factor: float
-) -> np.ndarray:
-    """Draw one row of initial weights in float64, in scikit-learn's order.
-
-    Weights and biases of a dense layer are uniform on plus or minus
-    ``sqrt(factor / (fan_in + fan_out))``. The draws depend on the seed and the shapes alone,
-    and are those that scikit-learn's MLP makes: it fills matrices ``(fan_in, fan_out)``.
-    """
-    row = architecture.initial(torch.zeros((), dtype=torch.float64), 1)[0]
-    for layer, views in zip(architecture.layers, architecture.split(row), strict=True):
-        if isinstance(layer, Dense):
-            bound = np.sqrt(factor / (layer.fan_in + layer.fan_out))
-            for view in views:
-                draws = random_state.uniform(-bound, bound, view.mT.shape[1:])
-                view.copy_(torch.from_numpy(draws).mT)
-    return row[0].numpy()
 
 
 class Network:
