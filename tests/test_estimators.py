@@ -16,6 +16,10 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import skbasics
 from skbasics import (
     PCA,
+    AvgPool2d,
+    Conv2d,
+    ConvNetClassifier,
+    ConvNetRegressor,
     CorrespondenceAnalysis,
     FastICA,
     MLPClassifier,
@@ -30,6 +34,10 @@ NETWORKS = [
     MLPRegressor((10,), optimizer="lbfgs"),
     MLPClassifier((3,), "tanh", optimizer="newton"),
     MLPRegressor((3,), "tanh", optimizer="newton"),
+    ConvNetClassifier(),
+    ConvNetRegressor(),
+    ConvNetClassifier([Conv2d(8, (1, 3)), AvgPool2d((1, 2))], activation="tanh", batch_norm=True),
+    ConvNetRegressor("lenet", hidden_layer_sizes=(20,), channels="first"),
 ]
 TRANSFORMERS = [
     OnlineMeanVar(),
@@ -138,6 +146,7 @@ def test_cuda_tensors_and_numpy_on_cuda(estimator):
     np.testing.assert_array_equal(loaded.predict(X), moved.predict(X))
 
 
+@pytest.mark.filterwarnings("ignore:.*takes rows without image_shape")
 @pytest.mark.parametrize("estimator", NETWORKS, ids=name)
 def test_tensors_stay_tensors_everywhere(estimator):
     X, y = (torch.from_numpy(part) for part in load_iris(return_X_y=True))

@@ -99,7 +99,7 @@ class ImageInput(FittedNetwork):
         """Return rows, and y where `options` have one, as scikit-learn's validation leaves them."""
         X = _as_array(X)
         shape = self._shape_of(X, reset)
-        if shape is not None and len(X.shape) > 2:
+        if len(getattr(X, "shape", ())) in (3, 4):
             rows = (X.shape[0], math.prod(shape))
             X = X.reshape(rows) if hasattr(X, "reshape") else border.xp.reshape(X, rows)
         dtype = [border.xp.float64, border.xp.float32, border.xp.uint8]
@@ -205,8 +205,8 @@ class ImageInput(FittedNetwork):
 
 
 def _as_array(X: Any) -> Any:
-    """Return nested lists of images as an array; anything else as it is."""
-    if not isinstance(X, (list, tuple)):
+    """Return nested lists of images, and the like, as an array; anything else as it is."""
+    if hasattr(X, "shape"):
         return X
     try:
         array = np.asarray(X)
