@@ -160,7 +160,8 @@ class Convolution(Layer):
     ) -> Tensor:
         weight, bias = parameters
         triples = zip(self._padded(X), weight, bias, strict=True)
-        return torch.stack([self._convolved(x, w, b[0]) for x, w, b in triples])
+        images = [self._convolved(x, w, b[0]) for x, w, b in triples]
+        return images[0][None] if len(images) == 1 else torch.stack(images)
 
     def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module:
         weight, bias = parameters
