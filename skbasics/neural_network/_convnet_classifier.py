@@ -187,6 +187,11 @@ class ConvNetClassifier(ImageInput, NetworkClassifier):
     >>> convnet.layer_table_
     name          output_shape  n_parameters  n_weights_unshared  receptive_field
     -----------------------------------------------------------------------------
+    conv2d_1      8 x 8 x 16             160              10,240  3 x 3
+    max_pool2d_1  4 x 4 x 16               0                   0  4 x 4
+    dense_1       128                 32,896              32,896  8 x 8
+    output        10                   1,290               1,290  8 x 8
+    total                             34,346              44,426
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

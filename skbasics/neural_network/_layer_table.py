@@ -50,7 +50,20 @@ class LayerRow(NamedTuple):
 
 
 class LayerTable(tuple[LayerRow, ...]):
-    """The layers of a network, a row each; prints as a table, and is a tuple of its rows."""
+    """The layers of a network, a row each; prints as a table, and is a tuple of its rows.
+
+    A row has the fields ``name``; ``output_shape``, of an image in the caller's order of axes or
+    the units of a dense layer; ``n_parameters``, weights and biases; ``n_weights_unshared``, what
+    they would be if every unit had its own; and ``receptive_field``, height and width of the part
+    of the input that a unit sees, in pixels.
+
+    Examples
+    --------
+    >>> from skbasics import Conv2d, ConvNetClassifier
+    >>> table = ConvNetClassifier([Conv2d(96, 11, stride=4)]).layer_table((227, 227, 3), 10)
+    >>> table[0].output_shape, table[0].n_parameters
+    ((55, 55, 96), 34944)
+    """
 
     __slots__ = ()
 
