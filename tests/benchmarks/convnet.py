@@ -82,8 +82,9 @@ class Loop:
         torch.manual_seed(seed)
         self.model = self.network()
         optimizer = torch.optim.Adam(self.model.parameters(), weight_decay=1e-4 / BATCH)
-        n_steps = n_epochs * (n_rows // BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=n_steps + 1)
+        if cycle:
+            n_steps = n_epochs * (n_rows // BATCH) + 1
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=n_steps)
         for _ in range(n_epochs):
             for rows in torch.randperm(n_rows).split(BATCH):
                 images = self.X[rows].to(memory_format=self.format)
