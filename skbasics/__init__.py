@@ -55,6 +55,7 @@ _PACKAGES = {
     "plots": [
         "BiasVarianceDisplay",
         "CorrespondenceDisplay",
+        "FiltersDisplay",
         "LossCurveDisplay",
         "TrajectoryDisplay",
     ],

@@ -2,12 +2,14 @@
 
 from skbasics.plots._bias_variance import BiasVarianceDisplay
 from skbasics.plots._correspondence import CorrespondenceDisplay
+from skbasics.plots._filters import FiltersDisplay
 from skbasics.plots._loss_curve import LossCurveDisplay
 from skbasics.plots._trajectory import TrajectoryDisplay
 
 __all__ = [
     "BiasVarianceDisplay",
     "CorrespondenceDisplay",
+    "FiltersDisplay",
     "LossCurveDisplay",
     "TrajectoryDisplay",
 ]

@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from skbasics._sklearn import check_matplotlib_support
 from skbasics.plots._axes import take_axes
+from skbasics.plots._inner import innermost
 
 
 class LossCurveDisplay:
@@ -125,7 +126,7 @@ class LossCurveDisplay:
                 'from_estimators takes fitted estimators: pass scores["estimator"], with '
                 "cross_validate(..., return_estimator=True)."
             )
-        networks = [_innermost(estimator) for estimator in estimators]
+        networks = [innermost(estimator)[0] for estimator in estimators]
         if not networks:
             raise ValueError("There is no fit to show: pass one fitted estimator or more.")
         training = [_training_loss(network) for network in networks]
@@ -181,14 +182,6 @@ class LossCurveDisplay:
             mean = np.mean([curve[:made] for curve in curves], axis=0)
             look |= {"linewidth": 2, "alpha": 1, "label": f"{label}, mean of {len(curves)}"}
             (self.mean_lines_[kind],) = self.ax_.plot(np.arange(1, made + 1), mean, **look)
-
-
-def _innermost(estimator: Any) -> Any:
-    """Return what was trained: the best estimator of a search, the last step of a pipeline."""
-    for outer in ("best_estimator_", "regressor_", "_final_estimator"):
-        if hasattr(estimator, outer):
-            return _innermost(getattr(estimator, outer))
-    return estimator
 
 
 def _training_loss(network: Any) -> np.ndarray:
