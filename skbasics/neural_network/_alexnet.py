@@ -42,6 +42,13 @@ def alexnet(*, width: float = 1.0, **overrides: Any) -> ConvNetClassifier:
     ValueError
         If `width` is not positive.
 
+    Notes
+    -----
+    The paper's weights and biases leave the signal small at first: many thousands of steps pass
+    before the loss falls. With few images start from wider weights, as in
+    ``alexnet(width=1 / 16, initial_weights=NormalWeights(0.1))``, or from
+    ``initial_weights="glorot"`` with Adam.
+
     References
     ----------
     Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural
