@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("mnist")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, choices=range(1, 100), metavar="N")
     arguments = parser.parse_args()
     contenders = [
         Contender(name, arguments.threads, arguments.mnist, worker="convnet.py")
