@@ -9,7 +9,7 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    r"""Return the divergence of one-dimensional Gaussians from N(0, 1), in nats, element by element.
+    r"""Return the divergence of Gaussians from N(0, 1), in nats, element by element.
 
     .. math:: \mathrm{KL}(N(\mu, \sigma^2) \,\|\, N(0, 1))
         = \tfrac12 (\mu^2 + \sigma^2 - 1 - \log \sigma^2)
