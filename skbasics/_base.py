@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.metrics import get_scorer_names
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
@@ -30,7 +29,6 @@ from skbasics._sklearn import (
     StrOptions,
 )
 from skbasics._stopping import Stopping
-from skbasics._training import Rows
 from skbasics.network import ACTIVATIONS, Architecture, Loss, glorot_uniform
 from skbasics.optim import OPTIMIZERS, Optimizer, Stepwise, resolve_optimizer
 
@@ -58,7 +56,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
     """An estimator whose model is a network.
 
     A subclass says how its targets become numbers (`_encode`), which loss they call for
-    (`_loss`) and how a held-out part is scored by default (`_default_score`).
+    (`_loss`).
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -78,7 +76,6 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         ],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "warm_start": ["boolean"],
         "device": [str, torch.device, None],
         "random_state": ["random_state"],
@@ -102,10 +99,6 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
     @abstractmethod
     def _loss(self) -> Loss:
         """Return the loss to minimise."""
-
-    @abstractmethod
-    def _default_score(self, Z: Tensor, rows: Rows, weights: Tensor | None) -> float:
-        """Score logits ``(n, n_outputs)`` against encoded targets, higher is better."""
 
     def _stratify(self, target: np.ndarray) -> np.ndarray | None:
         """Return the labels by which the validation split is stratified, if any."""
@@ -180,6 +173,8 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         self.out_activation_ = loss.out_activation
         train, validation = self._hold_out(data, sample, held_out, past, stream)
         sample.trains_on(train, self._fit_weights(data, train))
+        if first:
+            self._read_off(sample, statistics)
         return Replica(
             type(self).__name__,
             self._structure,
@@ -243,6 +238,9 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         return glorot_uniform(
             architecture, random_state, 2.0 if self.activation == "logistic" else 6.0
         )
+
+    def _read_off(self, sample: Sample, statistics: Tensor) -> None:
+        """Set the statistics that a fit takes from its training rows before it begins."""
 
     def _reading(self) -> tuple:
         """Return the parameters on which it depends how X is read."""
@@ -314,7 +312,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         if not replica.stopping.stream:  # a stream's history grows in place, call by call
             history = {name: list(values) for name, values in history.items()}
         for name, values in replica.history.items():
-            history[name].extend(values)
+            history.setdefault(name, []).extend(values)
         self._history = history
         self.loss_curve_, self.loss_ = history["loss"], history["loss"][-1]
         self.n_iter_ = replica.n_iter
@@ -323,7 +321,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         scored = replica.stopping.by_score
         self.validation_scores_ = history["validation_score"] if scored else None
         self.best_validation_score_ = -replica.patience.best if scored else None
-        self.best_loss_ = None if scored else replica.patience.best
+        self.best_loss_ = None if scored else min(replica.patience.best, self.loss_)
         vars(self).pop("should_stop_", None)
         if replica.stopping.stream:
             self.should_stop_ = replica.stalled

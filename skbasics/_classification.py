@@ -15,6 +15,7 @@ from skbasics._arrays import Border, as_numpy, weighted_mean
 from skbasics._atomic import training_method
 from skbasics._base import NetworkEstimator, stream_method
 from skbasics._data import Checked
+from skbasics._held_out import SCORING
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows
 from skbasics.network import LINKS, BinaryCrossEntropy, CrossEntropy, Loss
@@ -29,6 +30,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **NetworkEstimator._parameter_constraints,
+        **SCORING,
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 

@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._data import as_features
 from skbasics._sklearn import check_same_namespace, validate_data
 from skbasics._training import predict_rows
-from skbasics.network import Architecture, feed_forward
+from skbasics.network import Architecture, NetworkObjective, feed_forward
 
 
 class Structure(Protocol):
@@ -30,6 +31,10 @@ class Structure(Protocol):
         Hidden layers, and all that have units: those, the input and the output.
     free : tuple of str
         The fields that may change while a fit is continued.
+    objective : type
+        What its training minimises, made of a network, a loss and a penalty.
+    warmup : int
+        Epochs for which what is minimised still changes.
     """
 
     n_outputs: int
@@ -39,12 +44,17 @@ class Structure(Protocol):
     n_hidden: int
     n_layers: int
     free: tuple[str, ...]
+    objective: type[NetworkObjective]
+    warmup: int
 
-    def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
-        """Return the layers of training, with the K replicas' drop probabilities a layer."""
+    def architecture(self, stack: Sequence["Structure"] = ()) -> Architecture:
+        """Return the layers that train a stack of such structures; for prediction, of none."""
 
     def bare(self) -> "Structure":
         """Return what prediction needs of it."""
+
+    def common(self) -> "Structure":
+        """Return what the structures of a stack have in common."""
 
     def up_to(self, layer: int) -> tuple[Architecture, int]:
         """Return layers whose first so and so many compute a hidden layer."""
@@ -66,16 +76,18 @@ class FeedForward(NamedTuple):
     batch_norm: bool
     dropout: tuple[float, ...]
     free = ("dropout",)
+    objective = NetworkObjective
+    warmup = 0
 
-    def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
-        """Return the layers, with the drop probabilities of the K replicas a hidden layer."""
+    def architecture(self, stack: Sequence["FeedForward"] = ()) -> Architecture:
+        """Return the layers that train a stack of such structures; for prediction, of none."""
         return feed_forward(
             self.n_features,
             self.hidden_layer_sizes,
             self.n_outputs,
             activation=self.activation,
             batch_norm=self.batch_norm,
-            dropout=dropout,
+            dropout=dropped(stack),
         )
 
     @property
@@ -92,6 +104,8 @@ class FeedForward(NamedTuple):
         """Return what prediction needs of it."""
         return self._replace(dropout=())
 
+    common = bare
+
     def up_to(self, layer: int) -> tuple[Architecture, int]:
         """Return layers whose first so and so many compute a hidden layer."""
         layers_each = 3 if self.batch_norm else 2
@@ -99,16 +113,16 @@ class FeedForward(NamedTuple):
 
     def plain(self) -> Architecture:
         """Return the layers of one network."""
-        return self.architecture([(p,) for p in self.dropout])
+        return self.architecture([self])
 
     def arranged(self, features: Tensor) -> Tensor:
         """Return the features as they are."""
         return features
 
 
-def training_architecture(structures: Sequence[Structure]) -> Architecture:
-    """Return the layers of a stack whose replicas are equal in all but dropout."""
-    return structures[0].architecture([*zip(*(s.dropout for s in structures), strict=True)])
+def dropped(stack: Sequence[Structure]) -> list[tuple[float, ...]]:
+    """Return for each dense hidden layer the drop probabilities of the replicas of a stack."""
+    return [*zip(*(structure.dropout for structure in stack), strict=True)]
 
 
 @functools.lru_cache(maxsize=64)
@@ -146,18 +160,32 @@ class FittedNetwork:
         self, X: Any, method: str, part: tuple[Architecture, int] | None = None
     ) -> tuple[Tensor, Border]:
         """Return the logits of X, or what the first so many layers of an architecture compute."""
+        X, border, learned = self._before_prediction(X, method)
+        network, n_layers = part or (prediction_architecture(self._structure), None)
+        apply = functools.partial(network.apply, *learned, n_layers=n_layers)
+        return predict_rows(apply, X, learned[0], network.widest), border
+
+    def _before_prediction(self, X: Any, method: str) -> tuple[Any, Border, tuple[Tensor, Tensor]]:
+        """Return validated rows where they are computed with, their border, and what was learned.
+
+        That is theta and the running statistics, as rows of a stack of one.
+        """
+        self._check_caller(X, method)
+        border = Border.of(X)
+        X = self._validate(X, border, reset=False)
+        device = compute_device(border, self.device)
+        learned = self._learned_on(device)
+        return as_features(X, device, learned[0].dtype), border, learned
+
+    def _check_caller(self, X: Any, method: str) -> None:
+        """Raise unless there is a fit, of arrays like X."""
         if not hasattr(self, "_theta"):
             check_is_fitted(self)  # raises; the full check costs a tenth of a one-row predict
         check_same_namespace(X, self, attribute="_theta", method=method)
-        border = Border.of(X)
-        X = self._validate(X, border, reset=False)
-        network, n_layers = part or (prediction_architecture(self._structure), None)
-        device = compute_device(border, self.device)
+
+    def _learned_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         theta = as_tensor(self._theta, device=device)[None]
-        statistics = as_tensor(self._statistics, device=device)[None]
-        apply = functools.partial(network.apply, theta, statistics, n_layers=n_layers)
-        X = as_features(X, device, theta.dtype)
-        return predict_rows(apply, X, theta, network.widest), border
+        return theta, as_tensor(self._statistics, device=device)[None]
 
     def hidden_features(self, X: Any, layer: int = -1) -> Any:
         """Return the activations of a hidden layer: the network's own features of X.
@@ -201,8 +229,7 @@ class FittedNetwork:
         module : torch.nn.Sequential
         """
         check_is_fitted(self)
-        rows = as_tensor(self._theta)[None], as_tensor(self._statistics)[None]
-        return self._structure.plain().to_module(*rows)
+        return self._structure.plain().to_module(*self._learned_on(None))
 
     @property
     def coefs_(self) -> list[Any]:
@@ -217,11 +244,11 @@ class FittedNetwork:
     def _parameters(self, name: str) -> list[Any]:
         self._check_learned(f"{name}s_")
         border, theta = Border.like(self._theta), as_tensor(self._theta)[None]
-        slots = [
-            slot for slot in prediction_architecture(self._structure).slots if slot.name == name
-        ]
-        views = [slot.view(theta)[0] for slot in slots]
-        return [border.as_caller(_as_known(view, name)) for view in views]
+        architecture = prediction_architecture(self._structure)
+        slots = [slot for slot in architecture.slots if slot.name == name]
+        slots = sorted(slots, key=lambda slot: slot.layer)
+        values = [architecture.layers[s.layer].in_use(name, s.view(theta))[0] for s in slots]
+        return [border.as_caller(_as_known(value, name)) for value in values]
 
     def _check_learned(self, attribute: str) -> None:
         if not hasattr(self, "_history"):

@@ -1,21 +1,38 @@
 """Which rows are held out of training, and how the network is scored on them."""
 
 import copy
-from typing import Any, Self
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.metrics import check_scoring
+import torch
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from skbasics._arrays import Border, as_numpy
+from skbasics._arrays import Border, as_numpy, weighted_mean
 from skbasics._data import Checked, Sample, as_rows, as_weights, floating_dtype, select
+from skbasics._fitted import prediction_architecture
+from skbasics._sklearn import StrOptions
 from skbasics._stopping import Validation
-from skbasics._training import Rows
+from skbasics._training import Rows, predict_rows
+
+SCORING: dict[str, list] = {"scoring": [StrOptions(set(get_scorer_names())), callable, None]}
+"""The constraints of the parameter `scoring`."""
+
+Parameters = tuple[torch.Tensor, torch.Tensor]
+"""Theta and the running statistics, as rows of a stack of one."""
 
 
 class HoldOut:
-    """The validation set of an estimator: the user's own, or a part of the training rows."""
+    """The validation set of an estimator: the user's own, or a part of the training rows.
+
+    With targets, the estimator's `_default_score` scores logits ``(n, n_outputs)`` against encoded
+    targets where there is no other `scoring`; without, it overrides `_measure`.
+    """
+
+    _has_targets: ClassVar[bool] = True
 
     def _hold_out(
         self,
@@ -27,11 +44,12 @@ class HoldOut:
     ) -> tuple[np.ndarray | None, Validation | None]:
         """Return the rows to train on (None: all), and what to validate on."""
         X_val, y_val, weights_val = held_out
-        if (X_val is None) != (y_val is None):
+        if self._has_targets and (X_val is None) != (y_val is None):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"fit was given {given} without {missing}; pass both or neither.")
         if X_val is None and weights_val is not None:
-            raise ValueError("fit was given sample_weight_val without X_val and y_val; pass all.")
+            missing = "X_val and y_val" if self._has_targets else "X_val"
+            raise ValueError(f"fit was given sample_weight_val without {missing}; pass all.")
         if X_val is not None:
             data = self._check(X_val, y_val, weights_val, reset=False)
             target = self._encode(data.y, learn=False)
@@ -60,23 +78,45 @@ class HoldOut:
             stratify=self._stratify(target.cpu().numpy()),
         )
         if len(test) < 2:
+            own = "X_val and y_val" if self._has_targets else "X_val"
             raise ValueError(
                 f"The validation set is too small: {len(test)} of {len(target)} rows at "
                 f"validation_fraction={self.validation_fraction:g}, and two are needed. Raise "
-                "validation_fraction, or pass X_val and y_val to fit."
+                f"validation_fraction, or pass {own} to fit."
             )
         return train, test
 
     def _validation(self, data: Checked, rows: Rows) -> Validation:
         self._loss().check_target(rows.y)
-        weights = as_weights(data.weights, rows)
+        return Validation(rows, self._measure(data, rows, as_weights(data.weights, rows)))
+
+    def _measure(
+        self, data: Checked, rows: Rows, weights: Tensor | None
+    ) -> Callable[[Parameters], tuple[float, float]]:
+        """Return the function from parameters to the loss and the score on validation rows."""
+        architecture, loss = prediction_architecture(self._structure), self._loss()
+        score = self._scorer(data)
+
+        @torch.no_grad()
+        def measure(parameters: Parameters) -> tuple[float, float]:
+            apply = functools.partial(architecture.apply, *parameters)
+            Z = predict_rows(apply, rows.X, parameters[0], architecture.widest)
+            mean = weighted_mean(loss.rows(Z[None], rows.y[None])[0], weights)
+            if score is None:
+                return mean, self._default_score(Z, rows, weights)
+            return mean, score(parameters)
+
+        return measure
+
+    def _scorer(self, data: Checked) -> Callable[[Parameters], float] | None:
+        """Return the user's metric as a function of parameters; None is the default score."""
         if self.scoring is None:
-            return Validation(rows, weights, lambda Z, _: self._default_score(Z, rows, weights))
+            return None
         scorer = check_scoring(self, self.scoring)
         X = as_numpy(data.X)
         options = {} if data.weights is None else {"sample_weight": data.weights}
 
-        def score(Z: Tensor, parameters: tuple[Tensor, Tensor]) -> float:
+        def score(parameters: Parameters) -> float:
             try:
                 return float(scorer(self._snapshot(parameters), X, data.y, **options))
             except TypeError as error:
@@ -88,9 +128,9 @@ class HoldOut:
                     ) from error
                 raise
 
-        return Validation(rows, weights, score)
+        return score
 
-    def _snapshot(self, parameters: tuple[Tensor, Tensor]) -> Self:
+    def _snapshot(self, parameters: Parameters) -> Self:
         """Return a copy of the estimator that predicts with the given parameters.
 
         It speaks NumPy whatever the caller does: not every metric understands tensors.

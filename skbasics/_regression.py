@@ -10,6 +10,7 @@ from torch import Tensor
 from skbasics._arrays import weighted_mean
 from skbasics._atomic import training_method
 from skbasics._base import NetworkEstimator, stream_method
+from skbasics._held_out import SCORING
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows
 from skbasics.network import (
@@ -27,6 +28,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **NetworkEstimator._parameter_constraints,
+        **SCORING,
         "loss": [StrOptions(set(REGRESSION_LOSSES)), *REGRESSION_LOSSES.values(), callable],
     }
 

@@ -1,7 +1,6 @@
 """One fit among those that are trained side by side: what it starts from, and its record."""
 
 import copy
-import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -13,11 +12,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from skbasics._arrays import as_tensor, weighted_mean
+from skbasics._arrays import as_tensor
 from skbasics._data import Sample
-from skbasics._fitted import Structure, prediction_architecture
+from skbasics._fitted import Structure
 from skbasics._stopping import Stopping, Validation
-from skbasics._training import Patience, predict_rows
+from skbasics._training import Patience
 from skbasics.network import Loss, Network
 from skbasics.optim import Optimizer, OptimizerState, Stepwise
 
@@ -43,6 +42,8 @@ class Epoch:
     row : int
         The replica's place in both.
     loss, learning_rate, gradient_norm, seconds : float
+    means : dict of float
+        What else the objective recorded.
     """
 
     network: Network
@@ -52,6 +53,7 @@ class Epoch:
     learning_rate: float
     gradient_norm: float
     seconds: float
+    means: dict[str, float]
 
     @property
     def parameters(self) -> tuple[Tensor, Tensor]:
@@ -128,6 +130,11 @@ class Replica:
     state: dict[str, Any] = field(default_factory=dict)
     error: Exception | None = None
 
+    @property
+    def age(self) -> int:
+        """Epochs made, those of earlier runs that this one continues included."""
+        return self.past.get("age", 0) + self.n_iter
+
     def begin(self, state: OptimizerState, row: int, n_batches: int) -> None:
         """Take up patience, and the best parameters so far, where an earlier run left them."""
         alone = n_batches == 1 and not self.stopping.stream
@@ -148,7 +155,7 @@ class Replica:
         self.patience.count = 0 if spent else past["count"]
         self.patience.best = past["best"]
         if self.best is not None:  # the validation rows or the metric may be others now
-            self.patience.best = -self._score(*self.best)[1]
+            self.patience.best = -self.validation.measure(self.best)[1]
 
     @property
     def _yardstick(self) -> str:
@@ -179,11 +186,13 @@ class Replica:
         validation_loss, score = self._validate(epoch)
         measured = epoch.learning_rate, epoch.gradient_norm, epoch.seconds
         now = (epoch.loss, validation_loss, score, *measured)
-        for values, value in zip(self.history.values(), now, strict=True):
-            values.append(value)
+        for name, value in (dict(zip(HISTORY, now, strict=True)) | epoch.means).items():
+            self.history.setdefault(name, []).append(value)
         improved = self.patience.update(-score if self.stopping.by_score else epoch.loss)
         if improved and self.stopping.by_score:
             self.best = tuple(part.clone() for part in epoch.parameters)
+        if self.age <= self.structure.warmup:
+            self.patience.start_over(forget=not self.stopping.by_score)
 
     def end(self, network: Network, state: OptimizerState, row: int, order: np.ndarray) -> None:
         """Take over what a later run could go on from; the run may then forget this replica."""
@@ -215,6 +224,7 @@ class Replica:
             "state": self.state,
             "patience": self.patience.export() | {"yardstick": self._yardstick},
             "random_state": self.random_state,
+            "age": self.age,
         }
         if self.best is not None:
             exported |= {"last": (self.theta, self.statistics), "best": self.best}
@@ -225,7 +235,7 @@ class Replica:
     def _validate(self, epoch: Epoch) -> tuple[float, float]:
         if self.validation is None:
             return math.nan, math.nan
-        loss, score = self._score(*epoch.parameters)
+        loss, score = self.validation.measure(epoch.parameters)
         if math.isnan(score) and self.stopping.by_score:
             raise ValueError(
                 f"{self.name}: the validation score was nan in epoch {self.n_iter}, so early "
@@ -233,16 +243,6 @@ class Replica:
                 "rows suffice for it (all classes, more than one row)."
             )
         return loss, score
-
-    @torch.no_grad()
-    def _score(self, theta: Tensor, statistics: Tensor) -> tuple[float, float]:
-        """Return the loss and the score of some parameters on the validation rows."""
-        rows, weights = self.validation.rows, self.validation.weights
-        architecture = prediction_architecture(self.structure)
-        apply = functools.partial(architecture.apply, theta, statistics)
-        Z = predict_rows(apply, rows.X, theta, architecture.widest)
-        loss = weighted_mean(self.loss.rows(Z[None], rows.y[None])[0], weights)
-        return loss, self.validation.score(Z, (theta, statistics))
 
     def _stalls(self, epoch: Epoch) -> bool:
         """Whether patience is at its end and the learning rate cannot be lowered either."""

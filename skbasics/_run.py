@@ -11,10 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from skbasics._arrays import column
-from skbasics._fitted import training_architecture
 from skbasics._replica import Epoch, Replica, Sample
 from skbasics._training import Batches, Rows, epochs
-from skbasics.network import Network, NetworkObjective
+from skbasics.network import Network
 from skbasics.optim import LBFGS, Stepwise
 
 
@@ -58,10 +57,11 @@ class Run:
 
     def _build(self, theta: Tensor, statistics: Tensor) -> None:
         """Make the network of the replicas that are running, and what it minimises."""
-        architecture = training_architecture([replica.structure for replica in self.running])
+        structures = [replica.structure for replica in self.running]
+        architecture = structures[0].architecture(structures)
         self.network = Network(architecture, theta, statistics)
         alpha = column([replica.alpha for replica in self.running], theta)
-        self.objective = NetworkObjective(self.network, self.loss, alpha)
+        self.objective = structures[0].objective(self.network, self.loss, alpha)
 
     def _start(self) -> Any:
         n_steps, exported = [], {}
@@ -95,6 +95,7 @@ class Run:
         for replica in self.running:
             if replica.observer is not None:
                 replica.observer.begin_iteration()
+        self.network.begin_epoch([replica.age for replica in self.running])
         self._rates = self.state.current_rates()
 
     def _end_epoch(self, losses: Sequence[float]) -> list[int]:
@@ -117,8 +118,18 @@ class Run:
         if norms is None:
             norms = torch.linalg.vector_norm(self.network.gradient, dim=1)
         norms = norms.reshape(-1).tolist()
+        means = self.objective.epoch_means()
         return [
-            Epoch(self.network, self.state, row, loss, self._rates[row], norms[row], seconds)
+            Epoch(
+                self.network,
+                self.state,
+                row,
+                loss,
+                self._rates[row],
+                norms[row],
+                seconds,
+                {name: values[row] for name, values in means.items()},
+            )
             for row, loss in enumerate(losses)
         ]
 

@@ -303,7 +303,7 @@ def _alike(fits: Sequence[_Fit]) -> list[list[_Fit]]:
     for fit in fits:
         replica, sample = fit.replica, fit.replica.sample
         key = (
-            replica.structure._replace(dropout=()),
+            replica.structure.common(),
             replica.loss,
             replica.optimizer.rule,
             replica.shuffle,

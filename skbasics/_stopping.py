@@ -15,15 +15,13 @@ class Validation:
     Attributes
     ----------
     rows : Rows
-    weights : Tensor of shape (n_rows,) or None
-    score : callable
-        Maps the logits ``(n_rows, n_outputs)`` and the parameters that made them, theta and
-        statistics, to a number; higher is better.
+    measure : callable
+        Maps parameters, theta and statistics, to the loss on these rows and the score; a higher
+        score is better.
     """
 
     rows: Rows
-    weights: Tensor | None
-    score: Callable[[Tensor, tuple[Tensor, Tensor]], float]
+    measure: Callable[[tuple[Tensor, Tensor]], tuple[float, float]]
 
 
 @dataclass

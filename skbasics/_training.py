@@ -15,6 +15,8 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from skbasics._averages import Averages
+
 FETCH_BYTES = 2**20
 """How much of X is gathered in one call: many small batches at a time, large ones singly."""
 
@@ -36,7 +38,7 @@ class Rows:
         """Return the rows of an index ``(K, batch)`` as ``(K, batch, width)`` tensors."""
         flat = index.reshape(-1)
         X, y = self._features(flat), self.y.index_select(0, flat)
-        return X.view(*index.shape, -1), y.view(*index.shape, -1)
+        return tuple(part.view(*index.shape, part.shape[1]) for part in (X, y))
 
     @property
     def n_bytes(self) -> int:
@@ -308,35 +310,13 @@ def _epoch(
     objective: Any, optimizer: Any, state: Any, batches: Batches, running: np.ndarray
 ) -> list[float]:
     objective.seed_epoch(batches.random_states)
-    mean = _Mean(len(running), objective.theta.device)
+    mean = Averages(len(running), objective.theta.device)
     state.train()
     for batch in batches.epoch(running):
         losses = optimizer.step(objective, batch, state, batch.active)
         mean.add(losses, batch.totals, batch.active)
     state.eval()
     return mean.values()
-
-
-class _Mean:
-    """The weighted mean of K losses over the batches of an epoch."""
-
-    def __init__(self, n_replicas: int, device: torch.device) -> None:
-        self.sums = torch.zeros(n_replicas, dtype=torch.float64, device=device)
-        self.weights = torch.zeros_like(self.sums)
-        self.common_weight = 0.0  # of batches that weigh the same for every replica
-
-    def add(self, losses: Tensor, totals: float | Tensor, active: Sequence[int] | None) -> None:
-        if active is None and not isinstance(totals, Tensor):
-            self.sums.add_(losses, alpha=totals)
-            self.common_weight += totals
-            return
-        present = slice(None) if active is None else active
-        totals = totals[present, 0]
-        self.sums[present] += losses[present] * totals
-        self.weights[present] += totals
-
-    def values(self) -> list[float]:
-        return (self.sums / (self.weights + self.common_weight)).tolist()
 
 
 @dataclass
@@ -359,6 +339,12 @@ class Patience:
         if improved:
             self.best = value
         return improved
+
+    def start_over(self, *, forget: bool) -> None:
+        """Count anew; `forget` the best too, where it was the best of another function."""
+        self.count = 0
+        if forget:
+            self.best = np.inf
 
     @property
     def exhausted(self) -> bool:

@@ -13,7 +13,7 @@ ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn", "_fingerprint"],
     ["_adoption"],
-    ["_values", "_arrays", "_derivatives", "_atomic", "_gaussian"],
+    ["_values", "_arrays", "_averages", "_derivatives", "_atomic", "_gaussian"],
     ["_moments", "_merging"],
     ["network", "_training"],
     ["_data", "_stopping"],

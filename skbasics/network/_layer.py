@@ -41,10 +41,20 @@ class TrainingPass:
     sizes : list of int or None
         How many leading rows of the batch are replica k's; the rest is padding of weight
         zero. None means all of them.
+    shares : Tensor of shape (K, batch, 1) or float
+        The weights of the rows, summing to one.
+    keys : Tensor of shape (K, batch, 1) or None
+        Whole numbers by which rows are known, wherever they stand.
     """
 
     weights: Tensor | None = None
     sizes: Sequence[int] | None = None
+    shares: Tensor | float = 1.0
+    keys: Tensor | None = None
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the weighted mean over the rows, ``(K, width)``, of values a row."""
+        return (values * self.shares).sum(1)
 
 
 class Buffers:
@@ -76,6 +86,10 @@ class Layer(ABC):
     ) -> None:
         """Take the views ``(K, *shape)`` into which the layer reads and writes from now on."""
         self.parameters, self.gradients, self.statistics = parameters, gradients, statistics
+
+    def in_use(self, name: str, values: Tensor) -> Tensor:
+        """Return a parameter as the layer uses it, by the name and the values it is kept as."""
+        return values
 
     @abstractmethod
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
@@ -122,3 +136,25 @@ class RandomLayer(Layer):
             for k, state in enumerate(random_states)
         ]
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+
+class PricedLayer(Layer):
+    """A layer that adds to what is minimised a price of its input, beside the network's loss.
+
+    ``forward`` leaves the K prices in `prices`, and in `measures` the K numbers by which an epoch
+    is recorded under `measured`; ``backward`` adds the gradient of the prices. `ages` are the
+    epochs that each replica has behind it; None where nobody counts.
+    """
+
+    measured: str = ""
+    ages: Sequence[int] | None = None
+    prices: Tensor
+
+    @abstractmethod
+    def price(self, X: Tensor, training: TrainingPass) -> Tensor:
+        """Return the K prices as a pure function of the input."""
+
+    @property
+    def measures(self) -> Tensor:
+        """What is recorded; the prices, unless they are only part of it."""
+        return self.prices

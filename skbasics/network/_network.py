@@ -1,5 +1,6 @@
 """A stack of K networks of one architecture, and what it minimises."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +12,13 @@ from torch import Tensor, nn
 from skbasics._arrays import add_scaled_
 from skbasics._derivatives import hessians
 from skbasics.network._batch_norm import BatchNorm
-from skbasics.network._layer import Layer, ParameterShape, RandomLayer, TrainingPass
+from skbasics.network._layer import (
+    Layer,
+    ParameterShape,
+    PricedLayer,
+    RandomLayer,
+    TrainingPass,
+)
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._losses import Loss
 
@@ -104,13 +111,30 @@ class Architecture:
         X: Tensor,
         *,
         training: TrainingPass | None = None,
+        first: int = 0,
         n_layers: int | None = None,
     ) -> Tensor:
-        """Compute the output (or that of the first `n_layers`) as a pure function of theta."""
+        """Compute the output as a pure function of theta, or a part of the way there.
+
+        X is what comes before the layer number `first`, and the output that of the leading
+        `n_layers`.
+        """
         parameters, kept = self.split(theta), self.split_statistics(statistics)
         for i, layer in enumerate(self.layers[:n_layers]):
-            X = layer.apply(parameters[i], kept[i], X, training)
+            X = X if i < first else layer.apply(parameters[i], kept[i], X, training)
         return X
+
+    def priced(
+        self, theta: Tensor, statistics: Tensor, X: Tensor, training: TrainingPass
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the output and the K prices of the layers, as pure functions of theta."""
+        parameters, kept = self.split(theta), self.split_statistics(statistics)
+        prices = X.new_zeros(len(theta))
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, PricedLayer):
+                prices = prices + layer.price(X, training)
+            X = layer.apply(parameters[i], kept[i], X, training)
+        return X, prices
 
     def to_module(self, theta: Tensor, statistics: Tensor) -> nn.Sequential:
         """Return the network of the only replica as a torch module in eval mode."""
@@ -178,6 +202,7 @@ class Network:
             layer.bind(*views)
         layers = architecture.layers
         self.random_layers = [layer for layer in layers if isinstance(layer, RandomLayer)]
+        self.priced_layers = [layer for layer in layers if isinstance(layer, PricedLayer)]
         trained = [i for i, layer in enumerate(layers) if layer.parameter_shapes]
         self._first_trained = min(trained, default=len(layers))
 
@@ -192,6 +217,11 @@ class Network:
         layers = self.architecture.layers
         for i in range(len(layers) - 1, self._first_trained - 1, -1):
             delta = layers[i].backward(delta, input_needed=i > self._first_trained)
+
+    def begin_epoch(self, ages: Sequence[int]) -> None:
+        """Tell the layers how many epochs each replica has behind it."""
+        for layer in self.priced_layers:
+            layer.ages = ages
 
 
 HESSIAN_NUMBERS = 2**22
@@ -214,7 +244,8 @@ class NetworkObjective:
     .. math::
         L(\theta) = \frac{\sum_i w_i\, \ell(z_i, y_i) + \tfrac{\alpha}{2} \|W\|^2}{\sum_i w_i}
 
-    with the sums over the batch and W all weights but no biases.
+    with the sums over the batch and W all weights but no biases, plus the prices of layers that
+    have one.
 
     Parameters
     ----------
@@ -235,32 +266,37 @@ class NetworkObjective:
 
     def gradient(self, batch: BatchOfRows) -> Tensor:
         """Return the K losses of the batch and leave the gradient in `theta_gradient`."""
-        Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
-        rows, delta = self.loss_function.rows_and_delta(Z, batch.y)
-        shares = _shares(batch)
-        self.network.backward(delta.mul_(shares))
+        training = self._training_pass(batch)
+        Z = self.network.forward(batch.X, training)
+        rows, delta = self.loss_function.rows_and_delta(Z, self._target(batch))
+        self.network.backward(delta.mul_(training.shares))
         if self._penalised:
             add_scaled_(self._weight_gradient, self._weights, self.alpha / batch.totals)
-        return self._mean_loss(rows, shares, self._weights, batch.totals)
+        losses = self._mean(rows, training.shares)
+        self._record(losses, batch)
+        return self._add_penalties(losses, self._weights, batch.totals)
 
     def loss(self, batch: BatchOfRows) -> Tensor:
         """Return the K losses of the batch, those that `gradient` returns."""
-        Z = self.network.forward(batch.X, TrainingPass(batch.weights, batch.sizes))
-        rows, _ = self.loss_function.rows_and_delta(Z, batch.y)
-        return self._mean_loss(rows, _shares(batch), self._weights, batch.totals)
+        training = self._training_pass(batch)
+        Z = self.network.forward(batch.X, training)
+        rows, _ = self.loss_function.rows_and_delta(Z, self._target(batch))
+        losses = self._mean(rows, training.shares)
+        return self._add_penalties(losses, self._weights, batch.totals)
 
     def hessian(self, batch: BatchOfRows) -> Tensor:
         """Return the K Hessians ``(K, P, P)`` of the batch's losses."""
-        architecture, statistics = self.network.architecture, self.network.statistics
-        training, shares = TrainingPass(batch.weights, batch.sizes), _shares(batch)
-
-        def losses(theta: Tensor) -> Tensor:
-            Z = architecture.apply(theta, statistics, batch.X, training=training)
-            rows = self.loss_function.rows(Z, batch.y)
-            return self._mean_loss(rows, shares, theta[:, : self.n_decayed], batch.totals)
-
+        architecture = self.network.architecture
+        losses = functools.partial(self._pure_losses, batch, self._training_pass(batch))
         n_activations = batch.X.shape[0] * batch.X.shape[1] * architecture.n_units
         return hessians(losses, self.theta, max(1, HESSIAN_NUMBERS // n_activations))
+
+    def _pure_losses(self, batch: BatchOfRows, training: TrainingPass, theta: Tensor) -> Tensor:
+        """Return the K losses of the batch as a pure function of theta."""
+        network = self.network
+        Z, prices = network.architecture.priced(theta, network.statistics, batch.X, training)
+        losses = self._mean(self.loss_function.rows(Z, self._target(batch)), training.shares)
+        return self._penalised_losses(losses + prices, theta[:, : self.n_decayed], batch.totals)
 
     @property
     def repeatable(self) -> bool:
@@ -272,11 +308,31 @@ class NetworkObjective:
         for layer in self.network.random_layers:
             layer.seed(random_states, self.theta.device)
 
-    def _mean_loss(
-        self, rows: Tensor, shares: float | Tensor, weights: Tensor, totals: float | Tensor
-    ) -> Tensor:
-        """Return the mean of the rows' losses ``(K, batch)`` with the penalty on weights."""
-        losses = (rows * (shares[..., 0] if isinstance(shares, Tensor) else shares)).sum(1)
+    def _training_pass(self, batch: BatchOfRows) -> TrainingPass:
+        return TrainingPass(batch.weights, batch.sizes, _shares(batch))
+
+    def _target(self, batch: BatchOfRows) -> Tensor:
+        return batch.y
+
+    def _record(self, losses: Tensor, batch: BatchOfRows) -> None:
+        """Take note of the mean losses of a batch, before anything is added to them."""
+
+    def epoch_means(self) -> dict[str, list[float]]:
+        """Return what else was recorded of this epoch, K means by name."""
+        return {}
+
+    @staticmethod
+    def _mean(rows: Tensor, shares: float | Tensor) -> Tensor:
+        """Return the mean of the rows' losses ``(K, batch)``."""
+        return (rows * (shares[..., 0] if isinstance(shares, Tensor) else shares)).sum(1)
+
+    def _add_penalties(self, losses: Tensor, weights: Tensor, totals: float | Tensor) -> Tensor:
+        """Return K losses with the prices of layers and the penalty on weights."""
+        for layer in self.network.priced_layers:
+            losses = losses + layer.prices
+        return self._penalised_losses(losses, weights, totals)
+
+    def _penalised_losses(self, losses: Tensor, weights: Tensor, totals: float | Tensor) -> Tensor:
         if not self._penalised:
             return losses
         strength = self.alpha / totals / 2

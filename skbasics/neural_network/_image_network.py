@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skbasics._fitted import dropped
 from skbasics.network import (
     AUGMENTATIONS,
     Architecture,
@@ -13,6 +14,7 @@ from skbasics.network import (
     Flatten,
     Images,
     Layer,
+    NetworkObjective,
     Shape,
     activation_layer,
     feed_forward,
@@ -55,6 +57,8 @@ class ImageNetwork(NamedTuple):
     augment: str | Callable | None = None
     precision: str | None = None
     free = ("dropout", "augment", "precision")
+    objective = NetworkObjective
+    warmup = 0
 
     @property
     def n_hidden(self) -> int:
@@ -71,19 +75,23 @@ class ImageNetwork(NamedTuple):
         """Return what prediction needs of it."""
         return self._replace(dropout=(), augment=None, precision=None)
 
-    def architecture(self, dropout: Sequence[Sequence[float]] = ()) -> Architecture:
-        """Return the layers of training, with the K replicas' drop probabilities a dense layer.
+    def common(self) -> "ImageNetwork":
+        """Return what the structures of a stack have in common."""
+        return self._replace(dropout=())
+
+    def architecture(self, stack: Sequence["ImageNetwork"] = ()) -> Architecture:
+        """Return the layers that train a stack of such structures; for prediction, of none.
 
         A pooling of maxima goes before the activation where that makes no difference but time.
         """
         groups, shape = self._groups()
         if isinstance(self.activation, str) and self.activation in MONOTONE:
             _pool_first(self.layers, groups)
-        return Architecture(self._joined(groups, shape, dropout))
+        return Architecture(self._joined(groups, shape, dropped(stack)))
 
     def plain(self) -> Architecture:
         """Return the layers of one network in the textbook's order."""
-        return Architecture(self._joined(*self._groups(), [(p,) for p in self.dropout]))
+        return Architecture(self._joined(*self._groups(), dropped([self])))
 
     def up_to(self, layer: int) -> tuple[Architecture, int]:
         """Return layers whose first so and so many compute a hidden layer."""
