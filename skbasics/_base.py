@@ -174,7 +174,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         train, validation = self._hold_out(data, sample, held_out, past, stream)
         sample.trains_on(train, self._fit_weights(data, train))
         if first:
-            self._read_off(sample, statistics)
+            self._read_off(sample, theta, statistics)
         return Replica(
             type(self).__name__,
             self._structure,
@@ -239,8 +239,8 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             architecture, random_state, 2.0 if self.activation == "logistic" else 6.0
         )
 
-    def _read_off(self, sample: Sample, statistics: Tensor) -> None:
-        """Set the statistics that a fit takes from its training rows before it begins."""
+    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor) -> None:
+        """Set what a fit takes from its training rows before it begins, in place."""
 
     def _reading(self) -> tuple:
         """Return the parameters on which it depends how X is read."""
@@ -267,7 +267,8 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         return tuple(float(p) for p in given)
 
     def _check_same_structure(self, structure: Structure) -> None:
-        for name, value, before in zip(structure._fields, structure, self._structure, strict=True):
+        pairs = zip(structure.common(), self._structure.common(), strict=True)
+        for name, (value, before) in zip(structure._fields, pairs, strict=True):
             if value != before and name not in structure.free:
                 raise ValueError(
                     f"{name} was {before!r} in the fit that this one continues, and "

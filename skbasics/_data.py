@@ -51,12 +51,32 @@ def check_data(
     )
     if y.ndim == 2 and y.shape[1] == 1 and not sp.issparse(y):
         y = column_or_1d(y, warn=True)
+    return _counted(Checked(X, y, None, border), sample_weight)
+
+
+def check_rows(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Checked:
+    """Validate rows that have no targets, and drop what weighs nothing.
+
+    What stands as their targets has no columns.
+
+    Raises
+    ------
+    ValueError
+        In scikit-learn's words, for what its validation refuses.
+    """
+    border = Border.of(X)
+    X = estimator._validate(X, border, reset=reset)
+    return _counted(Checked(X, np.empty((X.shape[0], 0)), None, border), sample_weight)
+
+
+def _counted(data: Checked, sample_weight: Any) -> Checked:
+    """Return the data with weights, without the rows that weigh nothing."""
     if sample_weight is None:
-        return Checked(X, y, None, border)
-    counted, weights = check_weights(sample_weight, X)
-    if counted is not None:
-        X, y = select(X, counted), y[counted]
-    return Checked(X, y, weights, border)
+        return data
+    counted, weights = check_weights(sample_weight, data.X)
+    if counted is None:
+        return replace(data, weights=weights)
+    return replace(data, X=select(data.X, counted), y=data.y[counted], weights=weights)
 
 
 def check_weights(sample_weight: Any, X: Any) -> tuple[np.ndarray | None, np.ndarray | None]:

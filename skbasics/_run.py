@@ -88,6 +88,7 @@ class Run:
             self._begin_epoch()
             self._clock = time.perf_counter()
             losses = next(trained)
+            self._recorded = self.objective.recorded()
             ended = self._end_epoch(losses)
         self._go_on_without(ended)
 
@@ -118,7 +119,6 @@ class Run:
         if norms is None:
             norms = torch.linalg.vector_norm(self.network.gradient, dim=1)
         norms = norms.reshape(-1).tolist()
-        means = self.objective.epoch_means()
         return [
             Epoch(
                 self.network,
@@ -128,7 +128,7 @@ class Run:
                 self._rates[row],
                 norms[row],
                 seconds,
-                {name: values[row] for name, values in means.items()},
+                {name: values[row] for name, values in self._recorded.items()},
             )
             for row, loss in enumerate(losses)
         ]
@@ -161,13 +161,17 @@ class Run:
             self._clock = time.perf_counter()
             return bool(halted)
 
+        def look_at(loss: float) -> None:
+            self._recorded = self.objective.recorded()  # that of the last evaluation counts
+            replica.check_finite(loss)
+
         self._rates, self._clock = self.state.current_rates(), time.perf_counter()
         found = optimizer.run(
             self.objective,
             batch,
             max_iter=replica.stopping.max_iter,
             tol=replica.stopping.tol,
-            on_evaluation=replica.check_finite,
+            on_evaluation=look_at,
             on_iteration=watch,
         )
         if replica.n_iter == 0:  # the start was the minimum already: it is what there is to record

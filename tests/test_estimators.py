@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import skbasics
 from skbasics import (
     PCA,
+    Autoencoder,
     AvgPool2d,
     Conv2d,
     ConvNetClassifier,
@@ -25,6 +26,8 @@ from skbasics import (
     MLPClassifier,
     MLPRegressor,
     OnlineMeanVar,
+    SparseAutoencoder,
+    VAETransformer,
 )
 
 NETWORKS = [
@@ -39,7 +42,17 @@ NETWORKS = [
     ConvNetClassifier([Conv2d(8, (1, 3)), AvgPool2d((1, 2))], activation="tanh", batch_norm=True),
     ConvNetRegressor("lenet", hidden_layer_sizes=(20,), channels="first"),
 ]
+AUTOENCODERS = [
+    Autoencoder(),
+    Autoencoder(1, (5,), "tanh", optimizer="lbfgs", max_iter=20),
+    SparseAutoencoder(),
+    SparseAutoencoder(12, sparsity="l1", optimizer="newton", max_iter=20),
+    SparseAutoencoder(sparsity="topk", hidden_layer_sizes=(8,), batch_norm=True),
+    VAETransformer(),
+    VAETransformer(1, (), noise_scale=0.5, kl_warmup=5, free_bits=0.1),
+]
 TRANSFORMERS = [
+    *AUTOENCODERS,
     OnlineMeanVar(),
     OnlineMeanVar(with_covariance=True),
     FastICA(),
@@ -86,7 +99,7 @@ def test_no_tag_switches_checks_off():
         assert not any(off)
         assert tags.input_tags.two_d_array
         assert tags.array_api_support
-        if estimator in NETWORKS:
+        if estimator in NETWORKS + AUTOENCODERS:
             assert tags.input_tags.sparse != name(estimator).startswith("ConvNet")
 
 
@@ -134,7 +147,7 @@ def test_array_api_values_are_those_of_numpy(estimator, namespace, dtype):
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("estimator", NETWORKS, ids=name)
+@pytest.mark.parametrize("estimator", NETWORKS + AUTOENCODERS, ids=name)
 def test_cuda_tensors_and_numpy_on_cuda(estimator):
     checks.check_array_api_input(name(estimator), estimator, "torch", "cuda", "float32")
     X, y = load_iris(return_X_y=True)
@@ -143,7 +156,8 @@ def test_cuda_tensors_and_numpy_on_cuda(estimator):
     assert isinstance(moved.coefs_[0], np.ndarray)
     np.testing.assert_allclose(moved.coefs_[0], here.coefs_[0], rtol=1e-6, atol=1e-9)
     loaded = pickle.loads(pickle.dumps(moved)).set_params(device=None)
-    np.testing.assert_array_equal(loaded.predict(X), moved.predict(X))
+    use = "predict" if estimator in NETWORKS else "transform"
+    np.testing.assert_array_equal(getattr(loaded, use)(X), getattr(moved, use)(X))
 
 
 @pytest.mark.filterwarnings("ignore:.*takes rows without image_shape")
@@ -158,6 +172,25 @@ def test_tensors_stay_tensors_everywhere(estimator):
         stored = copy.deepcopy(fitted)
         fitted.set_params(optimizer="adam").partial_fit(X, y)
     assert isinstance(stored._theta, torch.Tensor)
+    assert not torch.equal(stored._theta, fitted._theta)
+
+
+@pytest.mark.parametrize("estimator", AUTOENCODERS, ids=name)
+def test_tensors_stay_tensors_in_autoencoders(estimator):
+    X = torch.from_numpy(load_iris().data)
+    with config_context(array_api_dispatch=True):
+        fitted = clone(estimator).set_params(max_iter=3).fit(X)
+        codes = fitted.transform(X)
+        results = [codes, fitted.inverse_transform(codes), fitted.reconstruct(X)]
+        results += [fitted.score_samples(X), fitted.hidden_features(X), *fitted.coefs_]
+        if isinstance(estimator, VAETransformer):
+            results += [*fitted.posterior(X), fitted.log_likelihood(X), fitted.sample(2)]
+            results += [fitted.kl_per_component_, fitted.active_units_]
+        if isinstance(estimator, SparseAutoencoder):
+            results += [fitted.activation_rate_, fitted.dead_units_]
+        assert all(isinstance(result, torch.Tensor) for result in results)
+        stored = copy.deepcopy(fitted)
+        fitted.set_params(optimizer="adam").partial_fit(X)
     assert not torch.equal(stored._theta, fitted._theta)
 
 

@@ -5,8 +5,10 @@ from skbasics.network._augmentation import AUGMENTATIONS, Augmentation
 from skbasics.network._batch_norm import BatchNorm
 from skbasics.network._convolution import Convolution, Flatten, Images, Pair, Shape
 from skbasics.network._initial import gaussian, glorot_uniform
-from skbasics.network._layer import Layer, TrainingPass
+from skbasics.network._latent import GaussianLatent
+from skbasics.network._layer import Layer, PricedLayer, TrainingPass
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
+from skbasics.network._likelihoods import BernoulliLikelihood, GaussianLikelihood
 from skbasics.network._losses import (
     LINKS,
     REGRESSION_LOSSES,
@@ -28,19 +30,25 @@ from skbasics.network._network import (
     activation_layer,
     feed_forward,
 )
+from skbasics.network._observation import FillMissing, NoiseScale, log_noise
 from skbasics.network._pooling import AveragePooling, MaxPooling
+from skbasics.network._reconstruction import ReconstructionObjective
 from skbasics.network._response_norm import ResponseNorm
+from skbasics.network._row_noise import mixed
+from skbasics.network._sparsity import AbsoluteActivity, LargestUnits, MeanActivity, UnitColumns
 
 __all__ = [
     "ACTIVATIONS",
     "AUGMENTATIONS",
     "LINKS",
     "REGRESSION_LOSSES",
+    "AbsoluteActivity",
     "AbsoluteError",
     "Architecture",
     "Augmentation",
     "AveragePooling",
     "BatchNorm",
+    "BernoulliLikelihood",
     "BinaryCrossEntropy",
     "CallableActivation",
     "CallableLoss",
@@ -49,24 +57,35 @@ __all__ = [
     "Dense",
     "Dropout",
     "Elementwise",
+    "FillMissing",
     "Flatten",
+    "GaussianLatent",
+    "GaussianLikelihood",
     "Huber",
     "Images",
+    "LargestUnits",
     "Layer",
     "Loss",
     "MaxPooling",
+    "MeanActivity",
     "Network",
     "NetworkObjective",
+    "NoiseScale",
     "Pair",
     "Poisson",
+    "PricedLayer",
     "Quantile",
+    "ReconstructionObjective",
     "ResponseNorm",
     "Shape",
     "SquaredError",
     "TrainingPass",
+    "UnitColumns",
     "activation_layer",
     "feed_forward",
     "gaussian",
     "glorot_uniform",
+    "log_noise",
+    "mixed",
     "resolve_loss",
 ]

@@ -136,12 +136,14 @@ class Architecture:
             X = layer.apply(parameters[i], kept[i], X, training)
         return X, prices
 
-    def to_module(self, theta: Tensor, statistics: Tensor) -> nn.Sequential:
-        """Return the network of the only replica as a torch module in eval mode."""
-        parameters, kept = self.split(theta), self.split_statistics(statistics)
+    def to_module(
+        self, theta: Tensor, statistics: Tensor, part: slice = slice(None)
+    ) -> nn.Sequential:
+        """Return the network of the only replica, or a part, as a torch module in eval mode."""
+        layers = zip(self.layers, self.split(theta), self.split_statistics(statistics), strict=True)
         modules = [
-            layer.to_module([p[0] for p in parameters[i]], [s[0] for s in kept[i]])
-            for i, layer in enumerate(self.layers)
+            layer.to_module([p[0] for p in parameters], [s[0] for s in kept])
+            for layer, parameters, kept in list(layers)[part]
         ]
         return nn.Sequential(*(module for module in modules if module is not None)).eval()
 
@@ -317,8 +319,8 @@ class NetworkObjective:
     def _record(self, losses: Tensor, batch: BatchOfRows) -> None:
         """Take note of the mean losses of a batch, before anything is added to them."""
 
-    def epoch_means(self) -> dict[str, list[float]]:
-        """Return what else was recorded of this epoch, K means by name."""
+    def recorded(self) -> dict[str, list[float]]:
+        """Return what was recorded since the last call, K means by name."""
         return {}
 
     @staticmethod
