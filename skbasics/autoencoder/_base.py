@@ -22,6 +22,7 @@ from skbasics._held_out import Parameters
 from skbasics._replica import Replica
 from skbasics._sklearn import Interval, check_sample_weight
 from skbasics._training import Rows, predict_rows
+from skbasics.autoencoder._observed import Observed
 from skbasics.autoencoder._structure import AutoencoderNetwork, Code
 from skbasics.network import LINKS
 
@@ -179,6 +180,23 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             return -mean, mean
 
         return measure
+
+    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor) -> None:
+        """Let the decoder begin at what is best without a code: the mean of the rows."""
+        training = TrainingRows.of(sample)
+        observed = Observed.of(training.X, training.weights, statistics)
+        mean = observed.mean
+        if self._loss().out_activation == "logistic":  # half a row each of zeros and ones more
+            mean = torch.logit((observed.weight * mean + 0.5) / (observed.weight + 1))
+        slots = prediction_architecture(self._structure).slots
+        last = max((s for s in slots if s.name == "intercept"), key=lambda s: s.layer)
+        last.view(theta).copy_(mean)
+        self._begin(training, observed, theta, statistics)
+
+    def _begin(
+        self, training: TrainingRows, observed: Observed, theta: Tensor, statistics: Tensor
+    ) -> None:
+        """Set what else a fit takes from its training rows before it begins."""
 
     def _keep(self, replica: Replica, border: Border) -> None:
         super()._keep(replica, border)

@@ -1,5 +1,6 @@
 """Mean and scale of rows of which values may be missing."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import scipy.sparse as sp
@@ -9,7 +10,7 @@ from torch import Tensor
 from skbasics._arrays import as_tensor
 from skbasics._training import dense_rows
 
-BLOCK = 2**22
+BLOCK = 2**20
 """Numbers that are looked at a time."""
 
 
@@ -18,43 +19,51 @@ def any_missing(X: Any) -> bool:
     return bool(as_tensor(X.data if sp.issparse(X) else X).isnan().any())
 
 
-@torch.no_grad()
-def observed_mean_and_scale(X: Any, weights: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the features' means, and the root of their mean variance, over what is observed.
+@dataclass
+class Observed:
+    """Moments of features over what is observed of them, in float64.
 
-    Parameters
+    Attributes
     ----------
-    X : Tensor or csr matrix of shape (n_samples, n_features)
-    weights : Tensor of shape (n_samples,) or None
-    like : Tensor
-        Of the device where rows are computed with.
-
-    Returns
-    -------
+    weight : Tensor of shape (n_features,)
+        How much each feature was observed: the weights of its rows.
     mean : Tensor of shape (n_features,)
-        In float64; zero for a feature that is never observed.
+        Zero for a feature that never was.
     scale : Tensor of shape ()
-        One if nothing varies.
+        The root of the mean variance; one if nothing varies.
     """
-    count, total = _sums(X, weights, like, None)
-    mean = total / count.clamp(min=torch.finfo(count.dtype).tiny)
-    _, squares = _sums(X, weights, like, mean)
-    variance = squares.sum() / count.sum().clamp(min=torch.finfo(count.dtype).tiny)
-    return mean, torch.where(variance > 0, variance, 1).sqrt()
+
+    weight: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, X: Any, weights: Tensor | None, like: Tensor) -> "Observed":
+        """Return the moments of the rows of a tensor, or of a csr matrix.
+
+        They are computed on the device of `like`; `weights` are ``(n_samples,)``, or None.
+        """
+        tiny = torch.finfo(torch.float64).tiny
+        weight, total = _sums(X, weights, like, None)
+        mean = total / weight.clamp(min=tiny)
+        variance = _sums(X, weights, like, mean)[1].sum() / weight.sum().clamp(min=tiny)
+        return cls(weight, mean, torch.where(variance > 0, variance, 1).sqrt())
 
 
 def _sums(
     X: Any, weights: Tensor | None, like: Tensor, mean: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Return weights of each feature, and sums of its values, or of squares about a mean."""
-    count, total = torch.zeros(2, X.shape[1], dtype=torch.float64, device=like.device)
+    weight, total = torch.zeros(2, X.shape[1], dtype=torch.float64, device=like.device)
     n_rows = max(1, BLOCK // X.shape[1])
     for start in range(0, X.shape[0], n_rows):
         part = slice(start, start + n_rows)
-        rows = dense_rows(X, part, like).double()
-        own = rows.new_ones(len(rows)) if weights is None else weights[part].double()
-        observed = ~rows.isnan()
-        rows = rows if mean is None else (rows - mean).square_()
-        count += own @ observed.double()
-        total += own @ rows.masked_fill(~observed, 0)
-    return count, total
+        rows = dense_rows(X, part, like)
+        own = rows.new_ones(len(rows)) if weights is None else weights[part]
+        if mean is not None:
+            rows = (rows - mean.to(rows)).square_()
+        unknown = rows.isnan()
+        weight += own.sum() if not unknown.any() else own @ (~unknown).to(own.dtype)
+        total += own @ rows.masked_fill(unknown, 0)
+    return weight, total

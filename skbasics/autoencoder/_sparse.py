@@ -9,12 +9,12 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from skbasics._arrays import Border
-from skbasics._data import Sample
 from skbasics._fitted import prediction_architecture
 from skbasics._held_out import Parameters
 from skbasics._sklearn import Interval, StrOptions
 from skbasics.autoencoder._autoencoder import ReconstructingAutoencoder
 from skbasics.autoencoder._base import TrainingRows
+from skbasics.autoencoder._observed import Observed
 from skbasics.autoencoder._structure import Code, SparseCode
 
 SAME = 0.01
@@ -247,7 +247,9 @@ class SparseAutoencoder(ReconstructingAutoencoder):
                 )
         return SparseCode(self.sparsity, self.sparsity_weight, self.target_activation, n_active)
 
-    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor) -> None:
+    def _begin(
+        self, training: TrainingRows, observed: Observed, theta: Tensor, statistics: Tensor
+    ) -> None:
         """Centre the rectified units, and let the decoder begin as the encoder's transpose.
 
         From weights drawn at random most units of a wide code would be off on all rows, or on for
@@ -257,7 +259,6 @@ class SparseAutoencoder(ReconstructingAutoencoder):
             return
         network, n_encoder = prediction_architecture(self._structure), self._structure.n_encoder
         last = max(i for i in range(n_encoder) if network.layers[i].parameter_shapes)
-        training = TrainingRows.of(sample)
         before = self._encoded(training.X, (theta, statistics), n_back=n_encoder - 1 - last)
         (weight, bias), decoding = (network.split(theta)[i] for i in (last, n_encoder))
         bias -= training.mean(before)

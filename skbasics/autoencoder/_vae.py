@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from skbasics._arrays import Border
-from skbasics._data import Checked, Sample
+from skbasics._data import Checked
 from skbasics._fitted import prediction_architecture
 from skbasics._gaussian import kl_to_standard_normal
 from skbasics._held_out import Parameters
@@ -19,7 +19,7 @@ from skbasics._sklearn import Interval, StrOptions, validate_data
 from skbasics.autoencoder._base import AutoencoderBase, TrainingRows
 from skbasics.autoencoder._density import Density
 from skbasics.autoencoder._domain import check_between_0_and_1
-from skbasics.autoencoder._observed import any_missing, observed_mean_and_scale
+from skbasics.autoencoder._observed import Observed, any_missing
 from skbasics.autoencoder._row_keys import row_keys
 from skbasics.autoencoder._structure import Code, GaussianCode
 from skbasics.network import BernoulliLikelihood, GaussianLikelihood, Loss, log_noise
@@ -295,10 +295,10 @@ class VAETransformer(Density, AutoencoderBase):
         scale = None if self.noise_scale == "learned" else float(self.noise_scale)
         return GaussianLikelihood(scale, missing)
 
-    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor) -> None:
-        training = TrainingRows.of(sample)
-        mean, scale = observed_mean_and_scale(training.X, training.weights, statistics)
-        values = {"fill": mean, "data_scale": scale}
+    def _begin(
+        self, training: TrainingRows, observed: Observed, theta: Tensor, statistics: Tensor
+    ) -> None:
+        values = {"fill": observed.mean, "data_scale": observed.scale}
         for slot in prediction_architecture(self._structure).statistic_slots:
             if slot.name in values:
                 slot.view(statistics).copy_(values[slot.name])
