@@ -10,42 +10,47 @@ from torch import Tensor
 from skbasics._arrays import as_tensor
 from skbasics.network import mixed
 
-BLOCK = 2**22
+BLOCK = 2**20
 """Numbers that are read at a time."""
 
 
 def row_keys(X: Any) -> np.ndarray:
-    """Return a 64-bit key ``(n, 1)`` of each row, a function of what the row contains.
+    r"""Return a 64-bit key ``(n, 1)`` of each row, a function of what the row contains.
 
-    A sum over the features of scrambled bits, in which zeros count nothing: so a sparse row has
-    the key of the same row written out.
+    .. math:: k_i = s\Big(\sum_j a_j \, b(x_{ij}) \bmod 2^{64}\Big)
+
+    with odd factors a, the bits b of a number, and a function s that scrambles. Zeros count
+    nothing, so a sparse row has the key of the same row written out.
 
     Parameters
     ----------
     X : array of any namespace or csr matrix, of shape (n_samples, n_features)
     """
     if sp.issparse(X):
-        return _sparse_keys(X)
-    rows = as_tensor(X)
-    columns = _columns(rows.shape[1], rows.device)
-    blocks = rows.split(max(1, BLOCK // rows.shape[1]))
-    keys = torch.cat([_scrambled(block, columns).sum(1) for block in blocks])
-    return keys[:, None].cpu().numpy()
+        sums = _sparse_sums(X)
+    else:
+        rows = as_tensor(X)
+        factors = _factors(rows.shape[1], rows.device)
+        blocks = rows.split(max(1, BLOCK // rows.shape[1]))
+        sums = torch.cat([_bits(block).mul_(factors).sum(1) for block in blocks])
+    return mixed(sums)[:, None].cpu().numpy()
 
 
-def _sparse_keys(X: Any) -> np.ndarray:
-    columns = _columns(X.shape[1], torch.device("cpu"))[torch.from_numpy(X.indices)]
-    terms = _scrambled(torch.from_numpy(X.data), columns)
-    sums = torch.cat([terms.new_zeros(1), terms.cumsum(0)]).numpy()
-    return (sums[X.indptr[1:]] - sums[X.indptr[:-1]])[:, None]
+def _sparse_sums(X: Any) -> Tensor:
+    factors = _factors(X.shape[1], torch.device("cpu"))[torch.from_numpy(X.indices).long()]
+    terms = _bits(torch.from_numpy(X.data)).mul_(factors)
+    sums = torch.cat([terms.new_zeros(1), terms.cumsum(0)])
+    stops = torch.from_numpy(X.indptr).long()
+    return sums[stops[1:]] - sums[stops[:-1]]
 
 
-def _columns(n_features: int, device: torch.device) -> Tensor:
-    return mixed(torch.arange(1, n_features + 1, device=device))
+def _factors(n_features: int, device: torch.device) -> Tensor:
+    return mixed(torch.arange(1, n_features + 1, device=device)) | 1
 
 
-def _scrambled(values: Tensor, columns: Tensor) -> Tensor:
+def _bits(values: Tensor) -> Tensor:
     values = values + 0.0  # minus zero is zero
-    integers = torch.int32 if values.dtype == torch.float32 else torch.int64
-    bits = values.view(integers).long()
-    return torch.where(values == 0, 0, mixed(bits + columns))
+    if values.dtype == torch.float32:
+        return values.view(torch.int32).long()
+    bits = values.view(torch.int64)
+    return bits ^ (bits >> 32)  # of round numbers all but the highest bits are zero
