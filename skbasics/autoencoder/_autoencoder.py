@@ -8,7 +8,6 @@ from skbasics._fitted import prediction_architecture
 from skbasics._held_out import Parameters
 from skbasics._sklearn import StrOptions
 from skbasics.autoencoder._base import AutoencoderBase
-from skbasics.autoencoder._domain import check_between_0_and_1
 from skbasics.autoencoder._structure import Code, LinearCode
 from skbasics.network import BernoulliLikelihood, Loss, SquaredError
 
@@ -23,16 +22,15 @@ class ReconstructingAutoencoder(AutoencoderBase):
         "loss": [StrOptions(set(LOSSES))],
     }
 
+    _kind = "loss"
+
     def _loss(self) -> Loss:
         return LOSSES[self.loss]()
 
-    def _check_domain(self, X: Any) -> None:
-        if self.loss == "bernoulli":
-            check_between_0_and_1(X, "loss='bernoulli'")
-
     def _row_scores(self, X: Tensor, parameters: Parameters) -> Tensor:
         network = prediction_architecture(self._structure)
-        return -self._loss().rows(network.apply(*parameters, X), X)
+        loss = BernoulliLikelihood() if self.out_activation_ == "logistic" else SquaredError()
+        return -loss.rows(network.apply(*parameters, X), X)
 
 
 class Autoencoder(ReconstructingAutoencoder):

@@ -22,6 +22,7 @@ from skbasics._held_out import Parameters
 from skbasics._replica import Replica
 from skbasics._sklearn import Interval, check_sample_weight
 from skbasics._training import Rows, predict_rows
+from skbasics.autoencoder._domain import check_between_0_and_1
 from skbasics.autoencoder._observed import Observed
 from skbasics.autoencoder._structure import AutoencoderNetwork, Code
 from skbasics.network import LINKS
@@ -62,6 +63,9 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
     _has_targets = False
 
+    _kind: ClassVar[str]
+    """The parameter that says what features are; "bernoulli" for yes-no."""
+
     # What a subclass says.
 
     @abstractmethod
@@ -83,9 +87,6 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
     def _describe(self, training: "TrainingRows", parameters: Parameters, border: Border) -> None:
         """Set the attributes that tell how the code behaves on the rows of training."""
-
-    def _check_domain(self, X: Any) -> None:
-        """Raise if the rows are not what the loss is for."""
 
     # Training.
 
@@ -152,7 +153,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
     def _check(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Checked:
         data = check_rows(self, X, sample_weight, reset=reset)
-        self._check_domain(data.X)
+        if getattr(self, self._kind) == "bernoulli":
+            check_between_0_and_1(data.X, self._kind)
         return data
 
     def _encode(
@@ -280,8 +282,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             Minus the loss of the row: half its squared distance from its reconstruction, or the
             cross-entropy in nats. A low score marks a row that is unlike those of the fit.
         """
-        X, border, learned = self._before_prediction(X, "score_samples")
-        self._check_domain(X)
+        X, border, learned = self._before_scoring(X, "score_samples")
         return border.as_caller(self._scores_of(X, learned, self._row_scores))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -321,6 +322,13 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         learned = self._learned_on(None)
         modules = {name: architecture.to_module(*learned, part) for name, part in parts.items()}
         return nn.Sequential(OrderedDict(modules)).eval()
+
+    def _before_scoring(self, X: Any, method: str) -> tuple[Any, Border, Parameters]:
+        """Return what `_before_prediction` does, of rows that the fitted loss is for."""
+        X, border, learned = self._before_prediction(X, method)
+        if self.out_activation_ == "logistic":
+            check_between_0_and_1(X, self._kind)
+        return X, border, learned
 
     def _encoded(self, X: Any, parameters: Parameters, n_back: int = 0) -> Tensor:
         """Return codes, or what comes so many layers before them."""

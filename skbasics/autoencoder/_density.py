@@ -1,6 +1,8 @@
 """What a variational autoencoder knows of rows: their density, their latents, new rows."""
 
+import functools
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from skbasics._training import dense_rows, predict_rows
 from skbasics.autoencoder._base import AutoencoderBase
 from skbasics.autoencoder._draws import even_draws, plain_draws
 from skbasics.autoencoder._observed import any_missing
-from skbasics.network import Loss
+from skbasics.network import LINKS, BernoulliLikelihood, GaussianLikelihood, Loss
 
 N_DRAWS = 64
 """Draws of the latents by which a row is scored."""
@@ -24,8 +26,8 @@ N_DRAWS = 64
 N_HELD_OUT_DRAWS = 16
 """Draws by which held-out rows are, epoch after epoch."""
 
-IMPUTATION_PASSES = 20
-"""How often missing values are filled in anew from what the row's code says of them."""
+FILLING_PASSES = 20
+"""How often missing values are filled in anew before an encoder that never saw any."""
 
 
 class Density(AutoencoderBase):
@@ -49,10 +51,13 @@ class Density(AutoencoderBase):
         return border.as_caller(mean), border.as_caller(torch.exp(log_variance / 2))
 
     def reconstruct(self, X: Any) -> Any:
-        """Return what is left of each row when it has gone through its code.
+        r"""Return what is left of each row when it has gone through its code.
 
-        Missing values are filled in: by the feature's mean first, then some times by what the
-        row's own code makes of them, so that they come to agree with the rest of the row.
+        Of a row with missing values all values are filled in, by the decoder's mean over draws of
+        its latents, weighted by how well they explain what was observed: by
+        :math:`p(x_{obs} \mid g(z)) \, p(z) / q(z \mid x)`. The encoder that q comes from sees the
+        features' means in place of what is missing. If no row of its training had missing values,
+        what the row's own code makes of them takes their place, some times over.
 
         Parameters
         ----------
@@ -112,8 +117,7 @@ class Density(AutoencoderBase):
             raise ValueError(
                 f"n_importance must be a whole number of draws >= 1, got {n_importance!r}."
             )
-        X, border, learned = self._before_prediction(X, "log_likelihood")
-        self._check_domain(X)
+        X, border, learned = self._before_scoring(X, "log_likelihood")
         draws = plain_draws(int(n_importance), self._structure.n_components, learned[0])
         total = None
         for some in draws.split(N_DRAWS):
@@ -143,7 +147,7 @@ class Density(AutoencoderBase):
         theta, statistics = self._learned_on(None)
         codes = random_state.standard_normal((n_samples, self._structure.n_components))
         rows = self._decoded(torch.from_numpy(codes).to(theta), (theta, statistics))
-        if noise and self.likelihood == "gaussian":
+        if noise and self.out_activation_ == "identity":
             draws = random_state.standard_normal(tuple(rows.shape))
             rows = rows + self.noise_scale_ * torch.from_numpy(draws).to(rows)
         elif noise:
@@ -151,9 +155,12 @@ class Density(AutoencoderBase):
             rows = (torch.from_numpy(draws).to(rows) < rows).to(rows.dtype)
         return Border.like(self._theta).as_caller(rows)
 
-    def _likelihood(self, missing: bool) -> Loss:
-        """Return minus the log density of rows given the decoder's output."""
-        raise NotImplementedError
+    def _fitted_loss(self, missing: bool) -> Loss:
+        """Return minus the log density of rows given the decoder's output, as it was fitted."""
+        if self.out_activation_ == "logistic":
+            return BernoulliLikelihood(missing)
+        learned = self._structure.code.learns_noise
+        return GaussianLikelihood(None if learned else self.noise_scale_, missing)
 
     def _posterior(self, X: Any, parameters: Parameters) -> tuple[Tensor, Tensor]:
         """Return means and log variances of the latents."""
@@ -161,63 +168,81 @@ class Density(AutoencoderBase):
 
     def _reconstructed(self, X: Any, parameters: Parameters) -> Tensor:
         rows = super()._reconstructed(X, parameters)
-        if not any_missing(X):
-            return rows
-        X = dense_rows(X, slice(None), rows)
-        missing = X.isnan()
-        incomplete = missing.any(1)
-        part, holes = X[incomplete], missing[incomplete]
-        filled = rows[incomplete]
-        for _ in range(IMPUTATION_PASSES):
-            filled = super()._reconstructed(torch.where(holes, filled, part), parameters)
-        rows[incomplete] = filled
+        if any_missing(X):
+            X = dense_rows(X, slice(None), rows)
+            incomplete = X.isnan().any(1)
+            impute = functools.partial(self._imputed, parameters=parameters)
+            rows[incomplete] = predict_rows(impute, X[incomplete], rows, self._scored_width)
         return rows
 
+    def _imputed(self, X: Tensor, parameters: Parameters) -> Tensor:
+        """Return what incomplete rows ``(1, n, n_features)`` are by what is known of them."""
+        structure, filled = self._structure, X
+        for _ in range(0 if structure.code.missing else FILLING_PASSES):
+            guess = super()._reconstructed(filled[0], parameters)[None]
+            filled = torch.where(X.isnan(), guess, X)
+        z, log_prior_ratio = self._drawn(
+            filled, parameters, even_draws(N_DRAWS, structure.n_components, X)
+        )
+        out = self._decoder_outputs(z, parameters)
+        losses = self._fitted_loss(missing=True).rows(out, X)
+        weights = torch.softmax(log_prior_ratio - losses, 0)
+        means = LINKS[self.out_activation_](out[..., : structure.n_features])
+        return (weights[..., None] * means).sum(0, keepdim=True)
+
     def _row_scores(self, X: Tensor, parameters: Parameters) -> Tensor:
-        return self._bound(X, parameters, N_DRAWS, 1.0)
+        loss = self._fitted_loss(any_missing(X))
+        return self._bound(X, parameters, loss, N_DRAWS)
 
     def _held_out_scores(self, X: Tensor, parameters: Parameters) -> Tensor:
-        return self._bound(X, parameters, N_HELD_OUT_DRAWS, self.beta)
+        loss = replace(self._loss(), missing=any_missing(X))
+        return self._bound(X, parameters, loss, N_HELD_OUT_DRAWS, self.beta)
 
     @property
     def _scored_width(self) -> int:
         return N_DRAWS * prediction_architecture(self._structure).widest
 
-    def _bound(self, X: Tensor, parameters: Parameters, n_draws: int, beta: float) -> Tensor:
+    def _bound(
+        self, X: Tensor, parameters: Parameters, loss: Loss, n_draws: int, beta: float = 1.0
+    ) -> Tensor:
         """Return the likelihood less the divergence, of rows ``(1, n, n_features)``."""
         mean, log_variance = self._latents(X, parameters)
         draws = even_draws(n_draws, self._structure.n_components, mean)
-        loss = self._decoded_losses(X, mean, log_variance, draws, parameters).mean(0, keepdim=True)
-        return -loss - beta * kl_to_standard_normal(mean, log_variance).sum(-1)
+        z = _at(draws, mean, log_variance)
+        likelihood = -loss.rows(self._decoder_outputs(z, parameters), X).mean(0, keepdim=True)
+        return likelihood - beta * kl_to_standard_normal(mean, log_variance).sum(-1)
 
     def _log_sums(self, X: Any, parameters: Parameters, draws: Tensor) -> Tensor:
         """Return for each row the logarithm of the sum of its importance weights."""
 
         def of_block(X: Tensor) -> Tensor:
-            mean, log_variance = self._latents(X, parameters)
-            loss = self._decoded_losses(X, mean, log_variance, draws, parameters)
-            z = mean + torch.exp(log_variance / 2) * draws[:, None]
-            prior = (draws.square()[:, None] - z.square() + log_variance).sum(-1) / 2
-            return torch.logsumexp(prior - loss, 0)[None, :, None]
+            z, log_prior_ratio = self._drawn(X, parameters, draws)
+            loss = self._fitted_loss(any_missing(X))
+            losses = loss.rows(self._decoder_outputs(z, parameters), X)
+            return torch.logsumexp(log_prior_ratio - losses, 0)[None, :, None]
 
         return predict_rows(of_block, X, parameters[0], self._scored_width)[:, 0]
 
     def _latents(self, X: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
+        """Return means and log variances ``(1, n, n_components)``."""
         network, n_layers = prediction_architecture(self._structure), self._structure.n_encoder - 1
         latents = network.apply(*parameters, X, n_layers=n_layers)
         return latents.split(self._structure.n_components, -1)
 
-    def _decoded_losses(
-        self,
-        X: Tensor,
-        mean: Tensor,
-        log_variance: Tensor,
-        draws: Tensor,
-        parameters: Parameters,
-    ) -> Tensor:
-        """Return the losses ``(n_draws, n)`` of rows given draws of their latents."""
+    def _drawn(self, X: Tensor, parameters: Parameters, draws: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Return latents of rows, ``(n_draws, n, n_components)``, and of each
+        :math:`\log p(z) - \log q(z \mid x)`.
+        """
+        mean, log_variance = self._latents(X, parameters)
+        z = _at(draws, mean, log_variance)
+        return z, (draws.square()[:, None] - z.square() + log_variance).sum(-1) / 2
+
+    def _decoder_outputs(self, z: Tensor, parameters: Parameters) -> Tensor:
+        """Return what the decoder makes of latents, ``(n_draws, n, n_outputs)``."""
         network, first = prediction_architecture(self._structure), self._structure.n_encoder
-        z = mean + torch.exp(log_variance / 2) * draws[:, None]
         out = network.apply(*parameters, z.reshape(1, -1, z.shape[-1]), first=first)
-        loss = self._likelihood(any_missing(X))
-        return loss.rows(out.view(*z.shape[:2], -1), X)
+        return out.view(*z.shape[:2], -1)
+
+
+def _at(draws: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    return mean + torch.exp(log_variance / 2) * draws[:, None]

@@ -18,14 +18,14 @@ from skbasics._held_out import Parameters
 from skbasics._sklearn import Interval, StrOptions, validate_data
 from skbasics.autoencoder._base import AutoencoderBase, TrainingRows
 from skbasics.autoencoder._density import Density
-from skbasics.autoencoder._domain import check_between_0_and_1
 from skbasics.autoencoder._observed import Observed, any_missing
 from skbasics.autoencoder._row_keys import row_keys
 from skbasics.autoencoder._structure import Code, GaussianCode
 from skbasics.network import BernoulliLikelihood, GaussianLikelihood, Loss, log_noise
 
-ACTIVE = 0.01
-"""The variance over rows of a latent's mean from which on the latent is active (Burda et al.)."""
+ACTIVE = 0.1
+"""The mean divergence, in nats, from which on a latent tells of the row. The noise of the gradient
+alone makes some hundredths."""
 
 
 class VAETransformer(Density, AutoencoderBase):
@@ -122,8 +122,7 @@ class VAETransformer(Density, AutoencoderBase):
     kl_per_component_ : array of shape (n_components,)
         The mean divergence of each latent, in nats, on the rows of the last call.
     active_units_ : array of int
-        The latents that depend on the row: the variance of their means over these rows exceeds
-        0.01.
+        The latents that tell of the row: those whose mean divergence exceeds 0.1 nats.
     noise_scale_ : float
         The standard deviation of the Gaussians.
     coefs_ : list of array of shape (fan_in, fan_out)
@@ -188,6 +187,8 @@ class VAETransformer(Density, AutoencoderBase):
     >>> bool(vae.score(X) < vae.log_likelihood(X).mean())
     True
     """
+
+    _kind = "likelihood"
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **AutoencoderBase._parameter_constraints,
@@ -278,18 +279,12 @@ class VAETransformer(Density, AutoencoderBase):
         data = super()._check(X, y, sample_weight, reset=reset)
         return replace(data, y=row_keys(data.X))
 
-    def _check_domain(self, X: Any) -> None:
-        if self.likelihood == "bernoulli":
-            check_between_0_and_1(X, "likelihood='bernoulli'")
-
     def _code(self, X: Any) -> Code:
         learns_noise = self.likelihood == "gaussian" and self.noise_scale == "learned"
         return GaussianCode(self.beta, self.free_bits, self.kl_warmup, learns_noise, any_missing(X))
 
     def _loss(self) -> Loss:
-        return self._likelihood(self._structure.code.missing)
-
-    def _likelihood(self, missing: bool) -> Loss:
+        missing = self._structure.code.missing
         if self.likelihood == "bernoulli":
             return BernoulliLikelihood(missing)
         scale = None if self.noise_scale == "learned" else float(self.noise_scale)
@@ -306,8 +301,7 @@ class VAETransformer(Density, AutoencoderBase):
     def _describe(self, training: TrainingRows, parameters: Parameters, border: Border) -> None:
         mean, log_variance = self._posterior(training.X, parameters)
         divergence = training.mean(kl_to_standard_normal(mean, log_variance))
-        variance = training.mean((mean - training.mean(mean)).square())
-        active = variance > ACTIVE
+        active = divergence > ACTIVE
         self.kl_per_component_ = border.as_caller(divergence)
         self.active_units_ = border.as_caller(torch.nonzero(active)[:, 0])
         n_unused = int((~active).sum())
