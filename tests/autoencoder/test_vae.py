@@ -108,7 +108,7 @@ def test_the_density_of_a_model_of_one_latent_is_that_of_quadrature(likelihood):
     bound, estimate = vae.score_samples(DIGITS[:300]), vae.log_likelihood(DIGITS[:300], 2000)
     assert (bound < density + 0.05).all()
     assert bound.mean() < density.mean()
-    assert np.median(np.abs(estimate - density)) < 0.02
+    assert np.median(np.abs(estimate - density)) < 0.05
     gaps = density.mean() - bound.mean(), density.mean() - estimate.mean()
     assert -0.02 < gaps[1] < 0.25 * gaps[0]
 
