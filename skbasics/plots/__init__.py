@@ -3,13 +3,17 @@
 from skbasics.plots._bias_variance import BiasVarianceDisplay
 from skbasics.plots._correspondence import CorrespondenceDisplay
 from skbasics.plots._filters import FiltersDisplay
+from skbasics.plots._latent_space import LatentSpaceDisplay
 from skbasics.plots._loss_curve import LossCurveDisplay
+from skbasics.plots._reconstruction import ReconstructionDisplay
 from skbasics.plots._trajectory import TrajectoryDisplay
 
 __all__ = [
     "BiasVarianceDisplay",
     "CorrespondenceDisplay",
     "FiltersDisplay",
+    "LatentSpaceDisplay",
     "LossCurveDisplay",
+    "ReconstructionDisplay",
     "TrajectoryDisplay",
 ]
