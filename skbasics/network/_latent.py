@@ -1,5 +1,6 @@
 """The code of a variational autoencoder: a Gaussian a row, and a draw from it."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,7 +91,7 @@ class GaussianLatent(PricedLayer, RandomLayer):
         return self._per_latent.sum(1)
 
     def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module:
-        return FunctionModule(lambda X: X[..., : self.width])
+        return FunctionModule(functools.partial(_means, self.width))
 
     def _parts(self, X: Tensor) -> tuple[Tensor, Tensor]:
         return X[..., : self.width], X[..., self.width :]
@@ -108,3 +109,7 @@ class GaussianLatent(PricedLayer, RandomLayer):
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return self._mean.new_tensor(values)[:, None]
+
+
+def _means(width: int, X: Tensor) -> Tensor:
+    return X[..., :width]

@@ -370,6 +370,15 @@ def test_hidden_features_are_counted_through_encoder_and_decoder():
         np.testing.assert_allclose(modules(torch.from_numpy(X)), fitted.reconstruct(X), atol=1e-12)
 
 
+@EACH
+def test_the_module_can_be_saved(estimator):
+    fitted = clone(estimator).fit(X)
+    module = pickle.loads(pickle.dumps(fitted.to_torch()))
+    with torch.no_grad():
+        codes = module.encoder(torch.from_numpy(X))
+    np.testing.assert_allclose(codes, fitted.transform(X), atol=1e-12)
+
+
 # Bad input.
 
 
