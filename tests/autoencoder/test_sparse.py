@@ -111,6 +111,14 @@ def test_history_has_the_price():
     assert (history["sparsity"] > 0).all()
 
 
+def test_newton_takes_rectified_codes_in_float32():
+    """Units that are off on all rows leave rows of zeros in the Hessian."""
+    X = np.random.RandomState(0).standard_normal((30, 3)).astype(np.float32)
+    fitted = SparseAutoencoder(12, sparsity="l1", optimizer="newton", max_iter=20, random_state=0)
+    assert np.isfinite(fitted.fit(X).loss_curve_).all()
+    assert fitted.loss_curve_[-1] < 0.9 * fitted.loss_curve_[0]
+
+
 def test_more_active_units_than_units():
     with pytest.raises(ValueError, match=r"n_active=9 units cannot be active of n_components=8"):
         SparseAutoencoder(8, sparsity="topk", n_active=9).fit(TRAIN)
