@@ -47,7 +47,7 @@ AUTOENCODERS = [
     Autoencoder(1, (5,), "tanh", optimizer="lbfgs", max_iter=20),
     SparseAutoencoder(),
     SparseAutoencoder(12, sparsity="l1", sparsity_weight=0.1),
-    SparseAutoencoder(6, optimizer="newton", alpha=1.0, max_iter=10),
+    SparseAutoencoder(6, optimizer="newton", max_iter=2),
     SparseAutoencoder(sparsity="topk", hidden_layer_sizes=(8,), batch_norm=True),
     VAETransformer(),
     VAETransformer(1, (), noise_scale=0.5, kl_warmup=5, free_bits=0.1),
