@@ -3,6 +3,7 @@
 import functools
 import math
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -113,7 +114,7 @@ class Density(AutoencoderBase):
         ValueError
             If `n_importance` is not a whole number above zero.
         """
-        if n_importance != int(n_importance) or n_importance < 1:
+        if not isinstance(n_importance, Integral) or n_importance < 1:
             raise ValueError(
                 f"n_importance must be a whole number of draws >= 1, got {n_importance!r}."
             )
@@ -141,8 +142,15 @@ class Density(AutoencoderBase):
         Returns
         -------
         rows : array of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is not a whole number above zero.
         """
         check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a whole number of rows >= 1, got {n_samples!r}.")
         random_state = check_random_state(random_state)
         theta, statistics = self._learned_on(None)
         codes = random_state.standard_normal((n_samples, self._structure.n_components))

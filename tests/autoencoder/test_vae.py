@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import MinMaxScaler
 
 from skbasics import SGD, Adam, VAETransformer
 
@@ -274,6 +275,8 @@ def test_scores_do_not_depend_on_the_rows_beside_them_nor_on_the_call():
         ValueError, match="n_importance must be a whole number of draws >= 1, got 0"
     ):
         vae.log_likelihood(DIGITS, 0)
+    with pytest.raises(ValueError, match="n_samples must be a whole number of rows >= 1, got 0"):
+        vae.sample(0)
 
 
 def test_values_outside_the_unit_interval_show_their_range():
@@ -287,6 +290,9 @@ def test_values_outside_the_unit_interval_show_their_range():
     for method in (vae.score_samples, vae.log_likelihood):
         with pytest.raises(ValueError, match=message):
             method(sp.csr_array(X))
+    scaled = MinMaxScaler().fit_transform(DIGITS * 0.3236180904522613 + 0.7)
+    assert scaled.max() > 1  # by rounding
+    VAETransformer(likelihood="bernoulli", max_iter=2).fit(scaled)
     assert np.isfinite(vae.transform(X)).all()  # the encoder may see what it likes
 
 
