@@ -24,6 +24,6 @@ def check_between_0_and_1(X: Any, kind: str) -> None:
     values = values[~values.isnan()]
     raise ValueError(
         f"{kind}='bernoulli' models features between 0 and 1, and X goes from "
-        f"{float(values.min()):g} to {float(values.max()):g}. Scale it "
-        f"(MinMaxScaler(clip=True) before it, or X / 255 for pixels), or take {kind}={OTHERS[kind]!r}."
+        f"{float(values.min()):g} to {float(values.max()):g}. Scale it (MinMaxScaler(clip=True) "
+        f"before it, or X / 255 for pixels), or take {kind}={OTHERS[kind]!r}."
     )

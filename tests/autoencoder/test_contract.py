@@ -419,7 +419,8 @@ def test_own_parameters_that_are_bad(estimator, message):
 def test_rows_outside_the_domain():
     message = (
         r"loss='bernoulli' models features between 0 and 1, and X goes from 0 to 16\. Scale it "
-        r"\(MinMaxScaler\(clip=True\) before it, or X / 255 for pixels\), or take loss='squared_error'\."
+        r"\(MinMaxScaler\(clip=True\) before it, or X / 255 for pixels\), or take "
+        r"loss='squared_error'\."
     )
     with pytest.raises(ValueError, match=message):
         Autoencoder(loss="bernoulli").fit(DIGITS)
