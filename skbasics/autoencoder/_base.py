@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
@@ -151,6 +152,13 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """
         return self._fit(X, None, sample_weight, stream=True)
 
+    def _validate(self, X: Any, border: Border, **options: Any) -> Any:
+        X = super()._validate(X, border, **options)
+        if sp.issparse(X) and not X.has_canonical_format:  # values of one place are to be added
+            X = X.copy()
+            X.sum_duplicates()
+        return X
+
     def _check(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Checked:
         data = check_rows(self, X, sample_weight, reset=reset)
         if getattr(self, self._kind) == "bernoulli":
@@ -183,8 +191,13 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
         return measure
 
-    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor) -> None:
+    def _reading(self) -> tuple:
+        return (getattr(self, self._kind),)
+
+    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor, first: bool) -> None:
         """Let the decoder begin at what is best without a code: the mean of the rows."""
+        if not first:
+            return
         training = TrainingRows.of(sample)
         observed = Observed.of(training.X, training.weights, statistics)
         mean = observed.mean
@@ -201,9 +214,10 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """Set what else a fit takes from its training rows before it begins."""
 
     def _keep(self, replica: Replica, border: Border) -> None:
+        if replica.error is None:  # before anything is kept, for it may warn
+            training = TrainingRows.of(replica.sample, replica.stopping.stream)
+            self._describe(training, replica.kept(), border)
         super()._keep(replica, border)
-        training = TrainingRows.of(replica.sample, replica.stopping.stream)
-        self._describe(training, replica.kept(), border)
 
     # Use.
 
@@ -268,6 +282,9 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         X, border, learned = self._before_prediction(X, "reconstruct")
         return border.as_caller(self._reconstructed(X, learned))
 
+    def _reconstructed(self, X: Any, parameters: Parameters) -> Tensor:
+        return self._through_code(X, parameters)
+
     def score_samples(self, X: Any) -> Any:
         """Return minus the reconstruction error of each row.
 
@@ -327,7 +344,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """Return what `_before_prediction` does, of rows that the fitted loss is for."""
         X, border, learned = self._before_prediction(X, method)
         if self.out_activation_ == "logistic":
-            check_between_0_and_1(X, self._kind)
+            check_between_0_and_1(X, self._kind, fitted=True)
         return X, border, learned
 
     def _encoded(self, X: Any, parameters: Parameters, n_back: int = 0) -> Tensor:
@@ -351,7 +368,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
         return predict_rows(decode, codes, parameters[0], network.widest)
 
-    def _reconstructed(self, X: Any, parameters: Parameters) -> Tensor:
+    def _through_code(self, X: Any, parameters: Parameters) -> Tensor:
+        """Return what is made of the codes of complete rows."""
         return self._decoded(self._encoded(X, parameters), parameters)
 
     @torch.no_grad()

@@ -13,6 +13,9 @@ from skbasics.network._layer import Buffers, PricedLayer, RandomLayer, TrainingP
 from skbasics.network._layers import FunctionModule
 from skbasics.network._row_noise import row_noise
 
+MOST = 30.0
+"""Log variances beyond this, of rows that are like no others, are taken for it."""
+
 
 class GaussianLatent(PricedLayer, RandomLayer):
     r"""Means and log variances in, a draw of each row's Gaussian out; at prediction the mean.
@@ -54,12 +57,13 @@ class GaussianLatent(PricedLayer, RandomLayer):
 
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
         self._seeds += 1
-        mean, log_variance = self._parts(X)
+        mean, log_variance = means_and_log_variances(X)
         self.noise = row_noise(training.keys, self._seeds, self.width).to(X.dtype)
         self._scale = torch.exp(log_variance / 2)
         self._mean, self._shares = mean, training.shares
         self._per_latent = training.mean(kl_to_standard_normal(mean, log_variance))
         self.prices = self._priced(self._per_latent)
+        self._bounded = X[..., self.width :].abs() >= MOST
         out = self._buffers.get((*X.shape[:2], self.width), X)
         return torch.addcmul(mean, self._scale, self.noise, out=out)
 
@@ -67,10 +71,11 @@ class GaussianLatent(PricedLayer, RandomLayer):
         counts = (self._per_latent > self._column(self.free_bits)).to(delta.dtype)
         strength = (self._column(self._strength()) * counts)[:, None] * self._shares
         back = torch.empty(*delta.shape[:2], 2 * self.width, dtype=delta.dtype, device=delta.device)
-        by_mean, by_log_variance = self._parts(back)
+        by_mean, by_log_variance = back[..., : self.width], back[..., self.width :]
         torch.addcmul(delta, strength, self._mean, out=by_mean)
         torch.mul(delta, self._scale, out=by_log_variance).mul_(self.noise)
         by_log_variance.addcmul_(strength, self._scale.square() - 1).div_(2)
+        by_log_variance.masked_fill_(self._bounded, 0)
         return back
 
     def apply(
@@ -80,11 +85,11 @@ class GaussianLatent(PricedLayer, RandomLayer):
         X: Tensor,
         training: TrainingPass | None = None,
     ) -> Tensor:
-        mean, log_variance = self._parts(X)
+        mean, log_variance = means_and_log_variances(X)
         return mean if training is None else mean + torch.exp(log_variance / 2) * self.noise
 
     def price(self, X: Tensor, training: TrainingPass) -> Tensor:
-        return self._priced(training.mean(kl_to_standard_normal(*self._parts(X))))
+        return self._priced(training.mean(kl_to_standard_normal(*means_and_log_variances(X))))
 
     @property
     def measures(self) -> Tensor:
@@ -92,9 +97,6 @@ class GaussianLatent(PricedLayer, RandomLayer):
 
     def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module:
         return FunctionModule(functools.partial(_means, self.width))
-
-    def _parts(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        return X[..., : self.width], X[..., self.width :]
 
     def _priced(self, per_latent: Tensor) -> Tensor:
         floors = per_latent.new_tensor(self.free_bits)[:, None]
@@ -109,6 +111,12 @@ class GaussianLatent(PricedLayer, RandomLayer):
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return self._mean.new_tensor(values)[:, None]
+
+
+def means_and_log_variances(X: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the Gaussians that an encoder's output stands for, variances kept finite."""
+    mean, log_variance = X.chunk(2, -1)
+    return mean, log_variance.clamp(-MOST, MOST)
 
 
 def _means(width: int, X: Tensor) -> Tensor:

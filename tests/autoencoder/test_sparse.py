@@ -84,7 +84,7 @@ def test_dead_units_are_told_once_with_the_parameter_to_try():
     dead = np.flatnonzero(fitted.transform(X).max(0) == 0)
     np.testing.assert_array_equal(fitted.dead_units_, dead)
     assert len(dead) > 6
-    assert told[0].startswith(f"{len(dead)} of 64 units are dead")
+    assert told[0].startswith(f"SparseAutoencoder: {len(dead)} of 64 units are dead")
     still = {"optimizer": SGD(1e-300), "max_iter": 1}
     with pytest.warns(ConvergenceWarning, match="sparsity_weight, or raise target_activation"):
         same = SparseAutoencoder(4, **still).fit(np.ones((10, 3)))
