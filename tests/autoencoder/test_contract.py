@@ -238,7 +238,7 @@ def test_searches_find_what_scikit_learns_find_by_the_estimators_own_score(estim
     assert ours.best_estimator_.transform(X).shape == (300, ours.best_estimator_.n_components)
 
 
-@pytest.mark.filterwarnings("ignore:Scoring failed")
+@pytest.mark.filterwarnings("ignore:Scoring failed", "ignore:One or more of the test scores")
 @pytest.mark.parametrize("order", [1, -1])
 def test_what_features_are_is_checked_in_searches_too(order):
     rows = np.random.RandomState(0).uniform(size=(300, 6))

@@ -339,7 +339,7 @@ def test_features_that_vary_by_rounding_alone_are_constant(dtype):
         with pytest.warns(ConvergenceWarning):
             vae.fit(X.astype(dtype))
         assert np.abs(vae.loss_curve_).max() < 1e3
-        assert vae.loss_curve_[-1] < vae.loss_curve_[0]
+        assert vae.noise_scale_ > 0.5  # of the scale of one that stands for none
 
 
 def test_what_is_read_off_the_rows_keeps_its_digits():
