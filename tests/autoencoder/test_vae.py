@@ -336,8 +336,7 @@ def test_parameters_changed_after_the_fit_do_not_change_the_model():
 def test_features_that_vary_by_rounding_alone_are_constant(dtype):
     for X in (np.full((100, 5), 0.1), np.full((100, 5), 123.456), np.tile(DIGITS[:1], (50, 1))):
         vae = VAETransformer(2, (8,), max_iter=30, random_state=0)
-        with pytest.warns(ConvergenceWarning):
-            vae.fit(X.astype(dtype))
+        vae.fit(X.astype(dtype))
         assert np.abs(vae.loss_curve_).max() < 1e3
         assert vae.noise_scale_ > 0.5  # of the scale of one that stands for none
 
