@@ -195,16 +195,17 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         return (getattr(self, self._kind),)
 
     def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor, first: bool) -> None:
-        """Let the decoder begin at what is best without a code: the mean of the rows."""
+        """Let codes begin about zero, and the decoder at what is best without: the rows' mean."""
         if not first:
             return
         training = TrainingRows.of(sample)
         observed = Observed.of(training.X, training.weights, statistics)
-        mean = observed.mean
+        mean, network = observed.mean, prediction_architecture(self._structure)
+        weight, bias = next(part for part in network.split(theta) if part)
+        bias -= weight @ mean.to(weight)
         if self._loss().out_activation == "logistic":  # half a row each of zeros and ones more
             mean = torch.logit((observed.weight * mean + 0.5) / (observed.weight + 1))
-        slots = prediction_architecture(self._structure).slots
-        last = max((s for s in slots if s.name == "intercept"), key=lambda s: s.layer)
+        last = max((s for s in network.slots if s.name == "intercept"), key=lambda s: s.layer)
         last.view(theta).copy_(mean)
         self._begin(training, observed, theta, statistics)
 

@@ -13,8 +13,8 @@ from skbasics.network._layer import Buffers, PricedLayer, RandomLayer, TrainingP
 from skbasics.network._layers import FunctionModule
 from skbasics.network._row_noise import row_noise
 
-MOST = 30.0
-"""Log variances beyond this, of rows that are like no others, are taken for it."""
+LEAST, MOST = -30.0, 10.0
+"""Log variances beyond these, which rows like no others may have, are taken for them."""
 
 
 class GaussianLatent(PricedLayer, RandomLayer):
@@ -63,7 +63,6 @@ class GaussianLatent(PricedLayer, RandomLayer):
         self._mean, self._shares = mean, training.shares
         self._per_latent = training.mean(kl_to_standard_normal(mean, log_variance))
         self.prices = self._priced(self._per_latent)
-        self._bounded = X[..., self.width :].abs() >= MOST
         out = self._buffers.get((*X.shape[:2], self.width), X)
         return torch.addcmul(mean, self._scale, self.noise, out=out)
 
@@ -75,7 +74,6 @@ class GaussianLatent(PricedLayer, RandomLayer):
         torch.addcmul(delta, strength, self._mean, out=by_mean)
         torch.mul(delta, self._scale, out=by_log_variance).mul_(self.noise)
         by_log_variance.addcmul_(strength, self._scale.square() - 1).div_(2)
-        by_log_variance.masked_fill_(self._bounded, 0)
         return back
 
     def apply(
@@ -114,9 +112,12 @@ class GaussianLatent(PricedLayer, RandomLayer):
 
 
 def means_and_log_variances(X: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the Gaussians that an encoder's output stands for, variances kept finite."""
+    """Return the Gaussians that an encoder's output stands for, variances kept in bounds.
+
+    Gradients go through the bounds, and lead back.
+    """
     mean, log_variance = X.chunk(2, -1)
-    return mean, log_variance.clamp(-MOST, MOST)
+    return mean, log_variance + (log_variance.clamp(LEAST, MOST) - log_variance).detach()
 
 
 def _means(width: int, X: Tensor) -> Tensor:

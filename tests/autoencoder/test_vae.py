@@ -153,7 +153,7 @@ def test_free_bits_keep_every_latent_in_use():
 
 def test_patience_waits_for_the_warm_up():
     options = {"optimizer": Adam(1e-2), "max_iter": 100, "n_iter_no_change": 3, "random_state": 0}
-    vae = VAETransformer(2, (16,), kl_warmup=30, tol=0.5, **options).fit(DIGITS)
+    vae = VAETransformer(2, (16,), kl_warmup=30, beta=5.0, tol=0.5, **options).fit(DIGITS)
     assert 30 < vae.n_iter_ < 100
     curve = vae.loss_curve_
     assert np.argmin(curve) < 30  # it was better while the divergence was cheap
