@@ -60,6 +60,10 @@ _PACKAGES = {
         "TrajectoryDisplay",
     ],
     "stats": ["OnlineMeanVar"],
+    "variational": [
+        "VariationalPosterior",
+        "fit_variational",
+    ],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}
 
