@@ -61,7 +61,9 @@ _PACKAGES = {
     ],
     "stats": ["OnlineMeanVar"],
     "variational": [
+        "VariationalClassifier",
         "VariationalPosterior",
+        "VariationalRegressor",
         "fit_variational",
     ],
 }
