@@ -69,7 +69,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         Draws that "nuts" keeps, of four chains together.
     batch_size : int or "auto", default="auto"
         Rows of a step of a network; "auto" is min(200, n).
-    max_iter : int, default=1000
+    max_iter : int, default=2000
         Steps, or a network's epochs, at most.
     tol : float, default=1e-4
         The search ends when the bound gains no more nats than this (a network's: or than the noise
@@ -98,7 +98,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         The prior scale as given or learned.
     elbo_ : float
         The evidence lower bound in nats.
-    elbo_curve_ : ndarray of shape (n_iter_,)
+    elbo_curve_ : list of float
         The bound after each step or epoch.
     pareto_k_ : float
         The shape of the tail of p/q: up to 0.7 the Gaussian may stand for the posterior. A
@@ -154,7 +154,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         n_samples=4,
         n_draws=1000,
         batch_size="auto",
-        max_iter=1000,
+        max_iter=2000,
         tol=1e-4,
         device=None,
         random_state=None,
@@ -203,8 +203,8 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         Warns
         -----
         UserWarning
-            If a linear model's Gaussian is far from the posterior: ``pareto_k_`` is above 0.7, and
-            importance weights would leave less than half of its draws.
+            If a linear model's Gaussian does not cover the posterior: ``pareto_k_`` is above 0.7,
+            and importance weights would cost more than a twentieth of its draws.
         ConvergenceWarning
             If the bound was still rising, or chains disagree.
         """

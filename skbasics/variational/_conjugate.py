@@ -29,8 +29,12 @@ from torch import Tensor
 
 from skbasics._moments import Moments
 
-FLOOR = 1e-12
-"""The share of the scatter of y that counts as noise at least: an exact fit has no scale."""
+FLOOR = 1e-10
+"""The share of the variance of y that is noise at least, if that is to be learned.
+
+What is left of a scatter when nearly all is explained is rounding, a few 1e-16 of it, and where
+weights and noise are learned from rounding, equal data would get different models.
+"""
 
 GRID = 129
 """Points of the first, coarse look for the scales."""
@@ -154,8 +158,11 @@ class _Spectrum:
     @classmethod
     def of(cls, data: Statistics, independent: bool) -> Self:
         values, vectors = torch.linalg.eigh(data.xx)
-        values = values.clamp(min=0)
-        d = (vectors.mT @ data.xy[..., None])[..., 0]
+        # Where features do not vary but by rounding, what d has is rounding too, and r is large.
+        rounding = 10 * values.shape[1] * torch.finfo(values.dtype).eps * values[:, -1:]
+        varies = values > rounding
+        values = values * varies
+        d = (vectors.mT @ data.xy[..., None])[..., 0] * varies
         curvatures = data.xx.diagonal(dim1=1, dim2=2) if independent else values
         return cls(data, values, vectors, d, curvatures, independent)
 

@@ -25,7 +25,7 @@ from skbasics.variational._fitted_posterior import FittedPosterior
 from skbasics.variational._networks import network_steps
 from skbasics.variational._nuts import check_pyro, sample_nuts
 from skbasics.variational._problem import Found, Problem, spread
-from skbasics.variational._psis import RELIABLE, effective_share, pareto_k, warn_of_tail
+from skbasics.variational._psis import effective_share, pareto_k, warn_of_tail
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
@@ -189,7 +189,7 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
                 halted = observer is not None and observer.end_iteration(found)
                 if halted or found.done:
                     break
-        self.elbo_curve_, self.n_iter_, self.elbo_ = np.asarray(curve), len(curve), curve[-1]
+        self.elbo_curve_, self.n_iter_, self.elbo_ = curve, len(curve), curve[-1]
         return found, halted
 
     def _learned(self, found: Found, data: Checked) -> dict[str, Any]:
@@ -206,9 +206,10 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
     def _diagnose(self, found: Found, problem: Problem, halted: bool) -> None:
         """Set k-hat, and warn of what is to be doubted."""
         if not found.converged and not halted:
+            by = f", by {found.gain:.2g} nats in the last" if math.isfinite(found.gain) else ""
             warnings.warn(
                 f"The evidence lower bound was still rising after max_iter={self.n_iter_} "
-                f"iterations, by {found.gain:.2g} nats in the last. Raise max_iter or tol.",
+                f"iterations{by}. Raise max_iter or tol.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -222,7 +223,7 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
         ratios = (values + noise.square().sum(1) / 2).double().cpu().numpy()
         self.pareto_k_, share = pareto_k(ratios), effective_share(ratios)
         # Of a network's many weights k says little: other weights are the same function.
-        if self.pareto_k_ > RELIABLE and share < 0.5 and not self._sizes:
+        if not self._sizes:
             family = "mean_field" if found.scale.ndim == 1 else "full_rank"
             warn_of_tail(self.pareto_k_, share, family, stacklevel=2)
 

@@ -13,6 +13,9 @@ from skbasics.variational._log_joint import LogJoint
 MAX_ITER = 500
 """Iterations of L-BFGS on the way to the mode."""
 
+NEWTON_STEPS = 20
+"""Newton steps after it, at most; none if it has come near enough."""
+
 FLAT = 1e-8
 """Curvatures below this share of the largest count as it, lest a flat direction run away."""
 
@@ -53,7 +56,7 @@ def laplace(log_joint: LogJoint, family: Family, start: Tensor) -> Laplace:
     can do for a Gaussian; otherwise :math:`L L^T = H^{-1}`.
     """
     mode = _search(log_joint, start)
-    for _ in range(3):
+    for _ in range(NEWTON_STEPS):
         curvature = _curvature(log_joint, mode)
         mode, moved = _newton(log_joint, mode, curvature)
         if not moved:
@@ -98,21 +101,27 @@ def _curvature(log_joint: LogJoint, mode: Tensor) -> Tensor:
         curvature = -log_joint.hessian(mode)
     except RuntimeError:  # there is no second derivative: any scale is as good
         curvature = torch.zeros(len(mode), len(mode), dtype=mode.dtype)
-    if not torch.isfinite(curvature).all() or not curvature.any():
+    diagonal = curvature.diagonal().abs()
+    if not torch.isfinite(curvature).all() or not diagonal.any():
         return torch.eye(len(mode), dtype=mode.dtype)
-    values, vectors = torch.linalg.eigh(curvature)
+    # In units of each coordinate's own curvature; otherwise small units would pass for flatness.
+    unit = torch.where(diagonal > 0, diagonal, diagonal.max()).sqrt()
+    values, vectors = torch.linalg.eigh(curvature / unit / unit[:, None])
     if values[0] > FLAT * values[-1]:
         return curvature
     values = values.abs()
-    return (vectors * values.clamp(min=FLAT * float(values.max()))) @ vectors.mT
+    bent = (vectors * values.clamp(min=FLAT * float(values.max()))) @ vectors.mT
+    return bent * unit * unit[:, None]
 
 
 def _newton(log_joint: LogJoint, mode: Tensor, curvature: Tensor) -> tuple[Tensor, bool]:
     """Make a Newton step if the density rises by it, beyond rounding."""
     values, gradients = log_joint.values_and_gradients(mode[None])
     step = torch.linalg.solve(curvature, gradients[0])
-    gain = float(gradients[0] @ step)
-    there = mode + step
-    if gain < 1e-12 or not log_joint(there[None]).detach() > values:
+    if float(gradients[0] @ step) < 1e-12:
         return mode, False
-    return there, True
+    for halvings in range(8):
+        there = mode + step / 2**halvings
+        if log_joint(there[None]).detach() > values:
+            return there, True
+    return mode, False

@@ -208,7 +208,8 @@ def fit_variational(
     Warns
     -----
     UserWarning
-        If ``pareto_k`` is above 0.7: the Gaussian is too narrow, or of another shape.
+        If ``pareto_k`` is above 0.7 (and ``effective_share`` below 0.95: the tail of ratios that
+        hardly vary says nothing): the Gaussian is too narrow, or of another shape.
     ConvergenceWarning
         If the bound was still rising after `max_iter` steps.
 

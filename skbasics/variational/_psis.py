@@ -8,6 +8,10 @@ import numpy as np
 RELIABLE = 0.7
 """The shape k up to which an approximation can be trusted (Vehtari et al.)."""
 
+NEARLY_ALL = 0.95
+"""A share of draws so large that no tail matters: k is of the shape of ratios, and not of their
+size, and the tail of ratios that hardly vary may have any."""
+
 ROUNDING = 1e-9
 """Log ratios that vary by less, of numbers of order one, vary by rounding alone."""
 
@@ -70,14 +74,14 @@ def effective_share(log_ratios: np.ndarray) -> float:
 
 
 def warn_of_tail(k: float, share: float, family: str, stacklevel: int) -> None:
-    """Warn if importance ratios have too heavy a tail."""
-    if k > RELIABLE:
+    """Warn if importance ratios have too heavy a tail, and vary enough for it to matter."""
+    if k > RELIABLE and share < NEARLY_ALL:
         better = "'full_rank', or " if family == "mean_field" else ""
         warnings.warn(
             f"The Gaussian ({family}) does not cover the posterior: pareto_k={k:.2f} is above "
-            f"{RELIABLE}, and importance weights would leave {share:.0%} of its draws. Its spread "
-            f"is to be doubted. Take {better}MCMC, or parameters in which the posterior is nearer "
-            "to a Gaussian.",
+            f"{RELIABLE}, and importance weights would leave {share:.0%} of its draws. Doubt "
+            f"its spread. Take {better}MCMC, or parameters in which the posterior is nearer to a "
+            "Gaussian.",
             UserWarning,
             stacklevel=stacklevel,
         )

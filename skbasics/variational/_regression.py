@@ -55,7 +55,8 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
         The deviation :math:`\tau` of the weights, in units of y per unit of X; of a network with
         y divided by its deviation, and for weights fed by m hidden units divided by sqrt(m).
     noise_scale : float or "learned", default="learned"
-        The deviation :math:`\sigma` of the noise, in units of y.
+        The deviation :math:`\sigma` of the noise, in units of y. Learned for a linear model, it
+        is no less than 1e-5 of the deviation of y.
     optimizer : str or Optimizer, default="adam"
         The rule that trains a network. By name it starts at a rate of 0.02, which adapts.
     n_samples : int, default=4
@@ -64,7 +65,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
         Draws that "nuts" keeps, of four chains together.
     batch_size : int or "auto", default="auto"
         Rows of a step of a network; "auto" is min(200, n).
-    max_iter : int, default=1000
+    max_iter : int, default=2000
         Epochs at most, for a network.
     tol : float, default=1e-4
         A network's training settles when its bound gains no more nats than this, or than the
@@ -91,7 +92,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
         The scales as given or learned.
     elbo_ : float
         The evidence lower bound in nats; the log evidence for a linear model with "full_rank".
-    elbo_curve_ : ndarray of shape (n_iter_,)
+    elbo_curve_ : list of float
         The bound after each epoch, or each look for the scales.
     pareto_k_ : float
         The shape of the tail of p/q: up to 0.7 the Gaussian may stand for the posterior, and
@@ -151,7 +152,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
         n_samples=4,
         n_draws=1000,
         batch_size="auto",
-        max_iter=1000,
+        max_iter=2000,
         tol=1e-4,
         device=None,
         random_state=None,
