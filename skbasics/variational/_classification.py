@@ -62,7 +62,8 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         hidden units divided by sqrt(m). Learned, it is where the bound is highest; classes
         that can be separated perfectly put no limit to it.
     optimizer : str or Optimizer, default="adam"
-        The rule that trains a network. By name it starts at a rate of 0.02, which adapts.
+        The rule that trains a network. By name it starts at a rate of 0.02, which adapts,
+        and scales longer gradients back to a norm of one.
     n_samples : int, default=4
         Networks that are drawn for each batch.
     n_draws : int, default=1000

@@ -26,7 +26,7 @@ from skbasics.variational._weights import (
 
 
 def resolve_rule(optimizer: str | Optimizer) -> Stepwise:
-    """Return the rule that trains a network; by name, with a rate that adapts.
+    """Return the rule that trains a network; by name, with a rate that adapts and short steps.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def resolve_rule(optimizer: str | Optimizer) -> Stepwise:
             "variational network are drawn anew each time. Take optimizer='adam'."
         )
     if isinstance(optimizer, str):
-        resolved = resolved.replace(learning_rate=Adaptive(RATE))
+        resolved = resolved.replace(learning_rate=Adaptive(RATE), max_gradient_norm=1.0)
     return resolved
 
 

@@ -58,7 +58,8 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
         The deviation :math:`\sigma` of the noise, in units of y. Learned for a linear model, it
         is no less than 1e-5 of the deviation of y.
     optimizer : str or Optimizer, default="adam"
-        The rule that trains a network. By name it starts at a rate of 0.02, which adapts.
+        The rule that trains a network. By name it starts at a rate of 0.02, which adapts,
+        and scales longer gradients back to a norm of one.
     n_samples : int, default=4
         Networks that are drawn for each batch.
     n_draws : int, default=1000

@@ -137,12 +137,12 @@ class WeightsObjective:
     @property
     def noise_scale(self) -> float:
         """The deviation sigma of the noise."""
-        return math.exp(float(self.theta[0, -2]))
+        return float(self.theta[0, -2].exp())
 
     @property
     def prior_factor(self) -> float:
         """The factor tau of the prior's deviations."""
-        return math.exp(float(self.theta[0, -1]))
+        return float(self.theta[0, -1].exp())
 
     def seed_epoch(self, random_states: list[np.random.RandomState]) -> None:
         """Start the draws of an epoch."""
@@ -156,7 +156,7 @@ class WeightsObjective:
         torch.addcmul(self.mean, noise, self.scale, out=draws)
         fit = float(self.networks.gradient(_beside(batch, len(draws))).mean())
         slopes = self.networks.theta_gradient
-        share = self.noise_scale**-2 if self.has_noise else 1.0
+        share = float((-2 * self.theta[0, -2]).exp()) if self.has_noise else 1.0
         gradient, P = self.theta_gradient[0], self.width
         torch.mul(slopes.mean(0), share, out=gradient[:P])
         torch.mul((slopes * noise).mean(0) * self.scale, share, out=gradient[P : 2 * P])
