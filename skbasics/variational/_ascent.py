@@ -143,11 +143,12 @@ class _Climb:
         """Compare a row with the best so far, which it may become; return if it is no better."""
         ratios = self.objective.log_ratios(row, self.judges)
         gains = ratios - self.best
-        gain, enough = float(gains.mean()), FIXED_SETTLED
+        gain, error, enough = float(gains.mean()), 0.0, FIXED_SETTLED
         if self.noise.fresh:
-            pairs = gains[: len(gains) // 2] + gains[len(gains) // 2 :]  # antithetic
-            enough = max(SETTLED, float(pairs.std()) / len(pairs) ** 0.5)
-        if gain > 0:
+            pairs = (gains[: len(gains) // 2] + gains[len(gains) // 2 :]) / 2  # antithetic
+            error = float(pairs.std()) / len(pairs) ** 0.5
+            enough = max(SETTLED, error)
+        if gain > error:
             self.best, self.ascent.row = ratios, row
         self.ascent.gain = gain
         return gain < enough

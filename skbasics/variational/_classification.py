@@ -205,7 +205,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         -----
         UserWarning
             If a linear model's Gaussian does not cover the posterior: ``pareto_k_`` is above 0.7,
-            and importance weights would cost more than a twentieth of its draws.
+            and importance weights would cost more than a tenth of its draws.
         ConvergenceWarning
             If the bound was still rising, or chains disagree.
         """
@@ -307,8 +307,8 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         classes = unique_labels(as_numpy(classes))
         if known is not None and not np.array_equal(classes, as_numpy(known)):
             raise ValueError(
-                f"classes={classes} are not those of the first call, {as_numpy(known)}: a model has "
-                "one output for each class and cannot change. Start afresh with fit."
+                f"classes={classes} are not those of the first call, {as_numpy(known)}: a model "
+                "has one output for each class and cannot change. Start afresh with fit."
             )
         return classes
 
@@ -361,9 +361,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
             gain = search.improve()
             now, settled = search.now, gain <= self.tol
             prior_scale = float(now.prior.precision[0]) ** -0.5 if first else self.prior_scale_
-            target = Target(
-                problem.architecture, X, y, problem.weights, problem.loss, now.prior
-            )
+            target = Target(problem.architecture, X, y, problem.weights, problem.loss, now.prior)
             yield Found(
                 now.mean,
                 now.scale,

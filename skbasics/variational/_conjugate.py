@@ -197,12 +197,12 @@ class _Spectrum:
 
     def range_of_noise(self) -> tuple[Tensor, Tensor]:
         """Return where log sigma squared may lie: up to all of the scatter of y."""
-        low, high = (
-            (part / (self.data.n - 1)).log() for part in (self._least(), self.data.yy)
-        )
+        low, high = ((part / (self.data.n - 1)).log() for part in (self._least(), self.data.yy))
         return low, torch.maximum(low, high) + 1
 
-    def posterior(self, log_ratio: Tensor, log_noise: Tensor, curve: list[Tensor]) -> LinearPosterior:
+    def posterior(
+        self, log_ratio: Tensor, log_noise: Tensor, curve: list[Tensor]
+    ) -> LinearPosterior:
         """Return the posteriors for logarithms of r and sigma squared, both ``(K,)``."""
         r, noise = log_ratio.exp()[:, None], (log_noise / 2).exp()[:, None]
         shrunk = r / (1 + r * self.values)
@@ -231,7 +231,7 @@ class _Spectrum:
 def _highest(
     bound: Callable[[Tensor], Tensor], low: Tensor, high: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return where K functions of one number are highest in an interval, and how high each look got.
+    """Return where K functions are highest in an interval, and how high each look got.
 
     The highest point of a grid, and then closer and closer looks at where the slope changes its
     sign around it: a maximum is flat, so by values alone half the digits would be lost.

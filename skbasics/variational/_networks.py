@@ -10,8 +10,14 @@ from torch import Tensor
 from skbasics._arrays import as_tensor
 from skbasics._training import Rows
 from skbasics.network import SquaredError, glorot_uniform
-from skbasics.optim import Adaptive, FirstOrder, Optimizer, Stepwise, TorchOptimizer
-from skbasics.optim import resolve_optimizer
+from skbasics.optim import (
+    Adaptive,
+    FirstOrder,
+    Optimizer,
+    Stepwise,
+    TorchOptimizer,
+    resolve_optimizer,
+)
 from skbasics.variational._prior import Prior, Target
 from skbasics.variational._problem import Found, Problem
 from skbasics.variational._weights import (

@@ -208,7 +208,7 @@ def fit_variational(
     Warns
     -----
     UserWarning
-        If ``pareto_k`` is above 0.7 (and ``effective_share`` below 0.95: the tail of ratios that
+        If ``pareto_k`` is above 0.7 (and ``effective_share`` below 0.9: the tail of ratios that
         hardly vary says nothing): the Gaussian is too narrow, or of another shape.
     ConvergenceWarning
         If the bound was still rising after `max_iter` steps.
@@ -287,4 +287,3 @@ def _posterior(
         )
     warn_of_tail(posterior.pareto_k, posterior.effective_share, family.name, stacklevel=5)
     return posterior
-

@@ -8,7 +8,7 @@ import numpy as np
 RELIABLE = 0.7
 """The shape k up to which an approximation can be trusted (Vehtari et al.)."""
 
-NEARLY_ALL = 0.95
+NEARLY_ALL = 0.9
 """A share of draws so large that no tail matters: k is of the shape of ratios, and not of their
 size, and the tail of ratios that hardly vary may have any."""
 

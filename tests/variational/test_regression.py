@@ -92,9 +92,7 @@ def test_neighbours_in_scikit_learn():
 
 
 def test_mean_field_has_the_variances_of_the_precision():
-    model = VariationalRegressor(
-        inference="mean_field", noise_scale=0.8, prior_scale=1.5
-    )
+    model = VariationalRegressor(inference="mean_field", noise_scale=0.8, prior_scale=1.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(X, Y)
@@ -329,7 +327,9 @@ def test_a_network_streams():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", Adam(0.01), TorchOptimizer(torch.optim.NAdam)])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", "rmsprop", Adam(0.01), TorchOptimizer(torch.optim.NAdam)]
+)
 def test_optimizers_train_networks(optimizer):
     model = VariationalRegressor((3,), optimizer=optimizer, max_iter=3, random_state=0)
     assert np.isfinite(model.fit(X, Y).elbo_)
@@ -360,7 +360,7 @@ def test_pickles_copies_and_callbacks(model):
 
 def test_linear_attributes_are_for_linear_models():
     model = MODELS[1]
-    with pytest.raises(AttributeError, match="no attribute 'coef_'.*coefs_"):
+    with pytest.raises(AttributeError, match=r"no attribute 'coef_'.*coefs_"):
         _ = model.coef_
     assert not hasattr(VariationalRegressor(inference="nuts"), "partial_fit")
     assert hasattr(VariationalRegressor(), "partial_fit")
@@ -397,7 +397,7 @@ def test_bad_data():
     assert one.predict(X[:1]) == pytest.approx(Y[:1])
     with pytest.raises(ValueError, match=r"y has 2 columns.*MultiOutputRegressor"):
         VariationalRegressor().fit(X, np.c_[Y, Y])
-    with pytest.raises(ValueError, match="training diverged. Take a lower learning rate"):
+    with pytest.raises(ValueError, match=r"training diverged\. Take a lower learning rate"):
         VariationalRegressor((3,), optimizer=SGD(1e9), random_state=0).fit(X, Y)
 
 
