@@ -39,11 +39,11 @@ weights and noise are learned from rounding, equal data would get different mode
 GRID = 129
 """Points of the first, coarse look for the scales."""
 
-FINE = 17
+FINE = 65
 """Points of each closer look."""
 
-ROUNDS = 13
-"""Closer looks: each leaves a sixteenth of the interval."""
+ROUNDS = 9
+"""Closer looks: each leaves a sixty-fourth of the interval."""
 
 
 @dataclass

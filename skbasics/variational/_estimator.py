@@ -31,7 +31,10 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
 
 N_RATIOS = 1000
-"""Draws for k-hat."""
+"""Draws for k-hat, at most."""
+
+RATIO_ROWS = 10**7
+"""Rows that are looked at for them, about: more rows, fewer draws, but never under 250."""
 
 PRIVATE = (
     *("_mean", "_scale", "_center", "_draws", "_seed", "_units", "_sizes", "_width"),
@@ -217,7 +220,8 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
         self.pareto_k_ = -math.inf
         if found.log_density is None:
             return
-        shape = N_RATIOS, len(found.mean)
+        n_ratios = max(250, min(N_RATIOS, RATIO_ROWS // (len(problem.X) * self._width)))
+        shape = n_ratios, len(found.mean)
         noise = torch.from_numpy(problem.random_state.standard_normal(shape)).to(found.mean)
         values = found.log_density(spread(found.mean, found.scale, noise))
         ratios = (values + noise.square().sum(1) / 2).double().cpu().numpy()

@@ -135,6 +135,8 @@ class Gaussian:
     elbo : float
     slope : Tensor of shape (D,)
         The gradient of the bound by the mean.
+    bends : Tensor of shape (n, C, C)
+        The expected curvature of each row by its logits.
     """
 
     mean: Tensor
@@ -143,6 +145,7 @@ class Gaussian:
     prior: Prior
     elbo: float = -np.inf
     slope: Tensor | None = None
+    bends: Tensor | None = None
 
 
 class LogisticPosterior:
@@ -232,31 +235,32 @@ class LogisticPosterior:
 
         A scale of zero is a point: its bound is the log of the joint density.
         """
-        fit, slope = 0.0, 0.0
+        fit, slope, bends = 0.0, 0.0, []
         for X, Y, w in self._parts():
             logits, node_weights = _logits(X, at.mean, at.scale)
             log_p = log_likelihood(logits, Y[:, None])
             fit += float(w @ (log_p @ node_weights))
-            mean_p = torch.einsum("nsc,s->nc", probabilities(logits), node_weights)
+            P = probabilities(logits)
+            weighted = P * node_weights[:, None]
+            mean_p = weighted.sum(1)
+            bends.append(torch.diag_embed(mean_p) - weighted.mT @ P)
             residual = w[:, None] * (Y - mean_p)
             slope = slope + torch.cat([(residual.mT @ X).reshape(-1), residual.sum(0)])
         point = not at.scale.any()
         cost = at.prior.energy(at.mean) if point else at.prior.divergence(at.mean, at.scale)
-        return replace(at, elbo=fit - float(cost), slope=slope - at.prior.pull(at.mean))
+        slope = slope - at.prior.pull(at.mean)
+        return replace(at, elbo=fit - float(cost), slope=slope, bends=torch.cat(bends))
 
     def _curvature(self, at: Gaussian) -> Tensor:
         """Return the precision that would be best at q, ``(D, D)``."""
         n_outputs, width = self.Y.shape[1], self.X.shape[1] + 1
         curvature = at.mean.new_zeros(n_outputs, width, n_outputs * width)
-        for X, _, w in self._parts():
-            logits, node_weights = _logits(X, at.mean, at.scale)
-            P = probabilities(logits)
-            H = -torch.einsum("nsc,nsd->ncd", P * node_weights[:, None], P)
-            H.diagonal(dim1=1, dim2=2).add_(torch.einsum("nsc,s->nc", P, node_weights))
-            ones = F.pad(X, (0, 1), value=1.0)
+        for rows in _blocks(self.X, n_outputs, n_outputs * width):
+            ones = F.pad(self.X[rows], (0, 1), value=1.0)
+            bends = self.weights[rows, None, None] * at.bends[rows]
             for c in range(n_outputs):
-                products = (w[:, None] * H[:, c])[..., None] * ones[:, None]
-                curvature[c] += ones.mT @ products.view(len(X), -1)
+                products = bends[:, c, :, None] * ones[:, None]
+                curvature[c] += ones.mT @ products.view(len(ones), -1)
         order = self._order()
         curvature = curvature.view(len(order), -1)[order][:, order]
         precision = at.prior.precision
