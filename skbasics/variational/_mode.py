@@ -13,6 +13,9 @@ from skbasics.variational._log_joint import LogJoint
 MAX_ITER = 500
 """Iterations of L-BFGS on the way to the mode."""
 
+BEYOND = 1e12
+"""Where no parameter of a density lies."""
+
 NEWTON_STEPS = 20
 """Newton steps after it, at most; none if it has come near enough."""
 
@@ -88,7 +91,13 @@ class _Downhill:
 def _search(log_joint: LogJoint, start: Tensor) -> Tensor:
     downhill = _Downhill(log_joint, start)
     LBFGS().run(downhill, None, max_iter=MAX_ITER, tol=1e-5)
-    return downhill.theta[0]
+    mode = downhill.theta[0]
+    if mode.abs().max() > BEYOND:
+        raise ValueError(
+            f"log_joint still rises at z={mode.tolist()}: it has no mode, so it is no density. "
+            "Is a prior missing, or a sign wrong?"
+        )
+    return mode
 
 
 def _curvature(log_joint: LogJoint, mode: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ NEARLY_ALL = 0.9
 size, and the tail of ratios that hardly vary may have any."""
 
 ROUNDING = 1e-9
-"""Log ratios that vary by less, of numbers of order one, vary by rounding alone."""
+"""Log ratios that vary by less vary by rounding alone (or by 1e-13 of what they are)."""
 
 
 def pareto_k(log_ratios: np.ndarray) -> float:
@@ -31,7 +31,7 @@ def pareto_k(log_ratios: np.ndarray) -> float:
     log_ratios = np.sort(np.asarray(log_ratios, dtype=np.float64))
     n_tail = math.ceil(min(len(log_ratios) / 5, 3 * math.sqrt(len(log_ratios))))
     spread = log_ratios[-1] - log_ratios[0]
-    if spread <= ROUNDING * max(1.0, abs(log_ratios[-1])):
+    if spread <= max(ROUNDING, 1e-13 * abs(log_ratios[-1])):
         return -math.inf
     ratios = np.exp(log_ratios[-n_tail - 1 :] - log_ratios[-1])
     excesses = ratios[1:] - ratios[0]

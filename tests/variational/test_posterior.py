@@ -265,6 +265,7 @@ BAD = {
     "constant": (lambda z: torch.zeros(len(z)), "without a gradient for z of shape (1, 2)"),
     "wide": (lambda z: z @ torch.ones(3, dtype=z.dtype), "on rows of n_parameters=2 numbers"),
     "mixed": (lambda z: -(z - z.mean(0)).square().sum(-1), "must depend on row s alone"),
+    "unbounded": (lambda z: z.sum(-1), "it has no mode, so it is no density. Is a prior missing"),
     "complex": (lambda z: z.sum(-1) * 1j, "complex numbers; a log density is real"),
 }
 
@@ -299,3 +300,10 @@ def test_a_bound_that_still_rises_is_warned_of():
     with pytest.warns(ConvergenceWarning, match=message):
         fit_variational(skewed, 1, optimizer=GradientDescent(1e-3), max_iter=20, random_state=0)
     assert fit_variational(counts, 1, optimizer=LBFGS(), random_state=0).converged
+
+
+def test_a_density_with_a_kink_has_no_curvature_and_is_fitted_all_the_same():
+    """Of exp(-|z|) the best Gaussian has the deviation sqrt(pi / 2): dE|z|/ds = 1/s."""
+    found = fit_variational(lambda z: -z.abs().sum(-1), 2, n_samples=64, random_state=0)
+    np.testing.assert_allclose(found.mean, 0, atol=0.1)
+    np.testing.assert_allclose(found.scale, np.sqrt(np.pi / 2), rtol=0.05)
