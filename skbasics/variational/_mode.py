@@ -13,6 +13,12 @@ from skbasics.variational._log_joint import LogJoint
 MAX_ITER = 500
 """Iterations of L-BFGS on the way to the mode."""
 
+DENSE = 2000
+"""Parameters whose whole Hessian is computed, at most, where its diagonal would do."""
+
+N_PROBES = 64
+"""Random directions from which the diagonal is guessed otherwise."""
+
 BEYOND = 1e12
 """Where no parameter of a density lies."""
 
@@ -59,6 +65,8 @@ def laplace(log_joint: LogJoint, family: Family, start: Tensor) -> Laplace:
     can do for a Gaussian; otherwise :math:`L L^T = H^{-1}`.
     """
     mode = _search(log_joint, start)
+    if len(mode) > DENSE and not isinstance(family, FullRank):
+        return Laplace(mode, _probed_diagonal(log_joint, mode).rsqrt())
     for _ in range(NEWTON_STEPS):
         curvature = _curvature(log_joint, mode)
         mode, moved = _newton(log_joint, mode, curvature)
@@ -121,6 +129,24 @@ def _curvature(log_joint: LogJoint, mode: Tensor) -> Tensor:
     values = values.abs()
     bent = (vectors * values.clamp(min=FLAT * float(values.max()))) @ vectors.mT
     return bent * unit * unit[:, None]
+
+
+@torch.enable_grad()
+def _probed_diagonal(log_joint: LogJoint, mode: Tensor) -> Tensor:
+    r"""Return about the diagonal of minus the Hessian, by Hutchinson's probes.
+
+    .. math:: H_{ii} = E[v_i (H v)_i], \qquad v_i = \pm 1
+    """
+    z = mode[None].clone().requires_grad_()
+    (slopes,) = torch.autograd.grad(log_joint(z).sum(), z, create_graph=True)
+    if not slopes.requires_grad:
+        return torch.ones_like(mode)
+    generator = torch.Generator().manual_seed(0)
+    signs = 2.0 * torch.randint(2, (N_PROBES, 1, len(mode)), generator=generator) - 1
+    signs = signs.to(mode)
+    (products,) = torch.autograd.grad(slopes, z, signs, is_grads_batched=True)
+    diagonal = (signs * products).mean((0, 1)).abs()
+    return diagonal.clamp(min=FLAT * float(diagonal.max())) if diagonal.any() else 1 + diagonal
 
 
 def _newton(log_joint: LogJoint, mode: Tensor, curvature: Tensor) -> tuple[Tensor, bool]:

@@ -101,8 +101,11 @@ def _chain(
     from pyro.infer import MCMC, NUTS
 
     start = torch.from_numpy(random_state.standard_normal(len(like))).to(like)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.random.default_generator.manual_seed(int(random_state.randint(SEED_BOUND)))
+    seed, devices = int(random_state.randint(SEED_BOUND)), [like.device] if like.is_cuda else []
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        torch.random.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed(seed)
         chain = MCMC(
             NUTS(potential_fn=potential),
             num_samples=n_draws,

@@ -1,6 +1,8 @@
 """The no-U-turn sampler on the same models, one parameter away."""
 
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -81,3 +83,9 @@ def test_a_missing_pyro_is_named_with_the_command_that_installs_it(monkeypatch):
     with pytest.raises(ImportError, match=r"needs Pyro.*pip install 'skbasics\[mcmc\]'"):
         VariationalRegressor(inference="nuts").fit(X, NUMBERS)
     VariationalRegressor().fit(X, NUMBERS)
+
+
+def test_pyro_is_loaded_only_where_it_is_used():
+    code = "import sys, skbasics.variational; print({'pyro', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

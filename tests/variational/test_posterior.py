@@ -307,3 +307,30 @@ def test_a_density_with_a_kink_has_no_curvature_and_is_fitted_all_the_same():
     found = fit_variational(lambda z: -z.abs().sum(-1), 2, n_samples=64, random_state=0)
     np.testing.assert_allclose(found.mean, 0, atol=0.1)
     np.testing.assert_allclose(found.scale, np.sqrt(np.pi / 2), rtol=0.05)
+
+
+def test_many_parameters_need_no_whole_hessian():
+    scales = torch.logspace(-2, 2, 3000, dtype=torch.float64)
+
+    def wide(z):
+        return -((z - 1) / scales).square().sum(-1) / 2
+
+    found = fit_variational(wide, 3000, random_state=0, max_iter=200)
+    np.testing.assert_allclose((found.mean - 1) / scales.numpy(), 0, atol=0.05)
+    np.testing.assert_allclose(found.scale / scales.numpy(), 1, rtol=0.05)
+
+
+def test_a_tail_of_ratios_that_hardly_vary_is_not_warned_of():
+    """A warning would be an error here: k is of the shape of a tail, however small."""
+    generator = np.random.RandomState(0)
+    rows = torch.from_numpy(generator.normal(size=(50, 3)))
+    labels = torch.from_numpy(generator.uniform(size=50) < 0.5).double()
+
+    def logistic(z):
+        logits = z @ rows.mT
+        fit = labels * logits - torch.nn.functional.softplus(logits)
+        return fit.sum(-1) - z.square().sum(-1) / 2
+
+    found = fit_variational(logistic, 3, family="full_rank", optimizer="lbfgs", random_state=0)
+    assert found.pareto_k > 0.7
+    assert found.effective_share > 0.98
