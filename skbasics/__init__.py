@@ -63,6 +63,12 @@ _PACKAGES = {
         "TrajectoryDisplay",
     ],
     "stats": ["OnlineMeanVar"],
+    "variational": [
+        "VariationalClassifier",
+        "VariationalPosterior",
+        "VariationalRegressor",
+        "fit_variational",
+    ],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}
 

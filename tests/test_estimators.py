@@ -28,6 +28,8 @@ from skbasics import (
     OnlineMeanVar,
     SparseAutoencoder,
     VAETransformer,
+    VariationalClassifier,
+    VariationalRegressor,
 )
 
 NETWORKS = [
@@ -65,7 +67,15 @@ TRANSFORMERS = [
     PCA(svd_solver="covariance_eigh", whiten=True),
     PCA(1, svd_solver="randomized", power_iteration_normalizer="QR"),
 ]
-ESTIMATORS = NETWORKS + TRANSFORMERS
+BAYESIAN = [
+    VariationalRegressor(),
+    VariationalClassifier(),
+    VariationalRegressor(inference="mean_field", noise_scale=0.5),
+    VariationalClassifier(inference="mean_field", prior_scale="learned"),
+    VariationalRegressor((5,), "tanh", max_iter=60),
+    VariationalClassifier((5,), max_iter=60),
+]
+ESTIMATORS = NETWORKS + TRANSFORMERS + BAYESIAN
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")
 
 
