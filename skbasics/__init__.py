@@ -60,6 +60,12 @@ _PACKAGES = {
         "TrajectoryDisplay",
     ],
     "stats": ["OnlineMeanVar"],
+    "variational": [
+        "gaussian_kl",
+        "jeffreys",
+        "jensen_shannon",
+        "kl_divergence",
+    ],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}
 
