@@ -61,6 +61,7 @@ _PACKAGES = {
     ],
     "stats": ["OnlineMeanVar"],
     "variational": [
+        "VariationalGaussianMixture",
         "gaussian_kl",
         "jeffreys",
         "jensen_shannon",

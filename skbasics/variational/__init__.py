@@ -6,8 +6,10 @@ from skbasics.variational._divergence import (
     jensen_shannon,
     kl_divergence,
 )
+from skbasics.variational._mixture import VariationalGaussianMixture
 
 __all__ = [
+    "VariationalGaussianMixture",
     "gaussian_kl",
     "jeffreys",
     "jensen_shannon",
