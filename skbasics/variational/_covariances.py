@@ -2,10 +2,10 @@ r"""The four kinds of covariance of a mixture: what is known of each, for a stac
 
 Everywhere R is the number of mixtures side by side, K that of components and D that of features.
 A covariance has the shape ``(R, K, D, D)`` (full), ``(R, 1, D, D)`` (tied), ``(R, K, D)``
-(diagonal) or ``(R, K, 1)`` (spherical). A precision :math:`\Lambda` with a Wishart distribution of
-:math:`\nu` degrees of freedom is held as :math:`\nu` and :math:`\Sigma = E[\Lambda]^{-1}`, so that its
-scale is :math:`W = (\nu \Sigma)^{-1}`. On a diagonal each entry has a Wishart distribution of one
-dimension, and a spherical precision one of :math:`D \nu` degrees of freedom.
+(diagonal) or ``(R, K, 1)`` (spherical). A precision :math:`\Lambda` with a Wishart distribution
+of :math:`\nu` degrees of freedom is held as :math:`\nu` and :math:`\Sigma = E[\Lambda]^{-1}`, so
+that its scale is :math:`W = (\nu \Sigma)^{-1}`. On a diagonal each entry has a Wishart
+distribution of one dimension, and a spherical precision one of :math:`D \nu` degrees of freedom.
 """
 
 import math
@@ -16,7 +16,14 @@ import torch
 from torch import Tensor
 
 from skbasics._gaussian import excess
-from skbasics.variational._sweep import ElementwiseKernel, Kernel, MatrixKernel
+from skbasics.variational._kernels import (
+    DirectKernel,
+    ElementwiseKernel,
+    Kernel,
+    MatrixKernel,
+    elementwise,
+)
+from skbasics.variational._sweep import Rows, Terms
 
 
 class Factor(NamedTuple):
@@ -43,7 +50,7 @@ class Covariances(ABC):
     n_features : int
     """
 
-    kernel: type[Kernel]
+    direct: type[DirectKernel]
     matrices: bool
     tied = spherical = False
 
@@ -93,6 +100,10 @@ class Covariances(ABC):
         r"""Return the degrees of freedom of the predictive density, and its scale over Sigma."""
 
     # What follows from that.
+
+    def kernel(self, terms: Terms, rows: Rows) -> Kernel:
+        """Return what sweeps over the rows."""
+        return self.direct(terms, rows)
 
     def count(self, N: Tensor) -> Tensor:
         """Return the number of rows from which each covariance is estimated."""
@@ -163,7 +174,7 @@ class Covariances(ABC):
 class Full(Covariances):
     """A covariance for each component."""
 
-    kernel = MatrixKernel
+    direct = MatrixKernel
     matrices = True
 
     def factor(self, covariance: Tensor) -> Factor:
@@ -228,7 +239,7 @@ class Tied(Full):
 class Diagonal(Covariances):
     """A variance for each feature of each component."""
 
-    kernel = ElementwiseKernel
+    direct = ElementwiseKernel
     matrices = False
     joint = False
 
@@ -236,6 +247,9 @@ class Diagonal(Covariances):
         _check_definite(not bool((covariance > 0).all()))
         L = covariance.sqrt()
         return Factor(L, 1 / L, self._over_features(covariance.log()))
+
+    def kernel(self, terms: Terms, rows: Rows) -> Kernel:
+        return elementwise(terms, rows)
 
     def from_precision(self, P: Tensor) -> Factor:
         return Factor(1 / P, P, -2 * self._over_features(P.log()))

@@ -13,11 +13,11 @@ from skbasics.variational._sweep import Rows, Terms
 
 def log_joint(rows: Rows, terms: Terms, covariances: Covariances) -> Tensor:
     """Return the log joint density of each row and each component, ``(n, K)``."""
-    kernel = covariances.kernel(terms, rows.X.dtype)
+    kernel = covariances.kernel(terms, rows)
     c = terms.constants[..., None].to(rows.X.dtype)
     blocks = [
-        torch.add(c, kernel.squares(rows.X[:, block]).sum(2), alpha=-0.5)[0]
-        for block in rows.blocks(terms.means.numel())
+        torch.add(c, kernel.lengths(rows.X[:, block]), alpha=-0.5)[0]
+        for block in rows.blocks(kernel.width)
     ]
     return torch.cat(blocks, dim=1).mT
 
@@ -36,10 +36,10 @@ def log_predictive(
     constants = torch.lgamma((df + dim) / 2) - torch.lgamma(df / 2)
     constants = constants - dim / 2 * (df * math.pi * scale).log()
     constants = constants * (covariances.n_features / dim) - factor.log_det / 2 + weights.log()
-    kernel = covariances.kernel(Terms(mixture.means, factor.P, constants), rows.X.dtype)
+    kernel = covariances.direct(Terms(mixture.means, factor.P, constants), rows)
     df, scale, constants = (a[..., None].to(rows.X.dtype) for a in (df, scale, constants))
     parts = []
-    for block in rows.blocks(mixture.means.numel()):
+    for block in rows.blocks(kernel.width):
         squares = kernel.squares(rows.X[:, block])
         if covariances.joint:
             far = (squares.sum(2) / (df * scale)).log1p()

@@ -24,7 +24,8 @@ def _counts_parameters(estimator: Any) -> bool:
     if estimator.inference != "em":
         raise AttributeError(
             "aic and bic charge the likelihood for each parameter, and a posterior has none to "
-            "charge for. Compare lower_bound_, the bound on the log evidence, or set inference='em'."
+            "charge for. Compare lower_bound_, the bound on the log evidence, or set "
+            "inference='em'."
         )
     return True
 
@@ -67,8 +68,8 @@ class FittedMixture:
         """Return the log density of each row, in nats.
 
         With inference="variational" it is the predictive density, the parameters integrated
-        out: a mixture of Student distributions. (scikit-learn's is no density; it sums responsibilities
-        before they are made to sum to one.)
+        out: a mixture of Student distributions. (scikit-learn's is no density: it is the sum that
+        makes responsibilities of expected logs.)
 
         Parameters
         ----------

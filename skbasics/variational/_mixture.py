@@ -42,17 +42,16 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
         \mu_k \mid \Lambda_k \sim N(m_0, (\beta_0 \Lambda_k)^{-1}), \quad
         x_n \sim \sum_k \pi_k N(\mu_k, \Lambda_k^{-1}),
 
-    and the posterior is sought among the :math:`q(z)\, q(\pi)\, \prod_k q(\mu_k, \Lambda_k)` as the one
-    of the largest
+    and the posterior is sought among :math:`q(z)\, q(\pi)\, \prod_k q(\mu_k, \Lambda_k)`, as the
+    one of the largest
 
     .. math:: \mathcal L(q) = E_q \log \frac{p(X, z, \pi, \mu, \Lambda)}
         {q(z)\, q(\pi)\, q(\mu, \Lambda)} \le \log p(X).
 
     Each factor has a closed form given the others, so that the bound rises in every iteration. It
     has all its terms: bounds of mixtures with more or fewer components compare as evidences.
-    With ``inference="em"`` the weights, means and covariances are single numbers and not distributions,
-    those of the largest likelihood: the limit of the above for priors that say nothing and rows
-    without end.
+    With ``inference="em"`` weights, means and covariances are those of the largest likelihood, and
+    not distributions: the limit of the above for priors that say nothing, and many rows.
 
     Parameters
     ----------
