@@ -45,10 +45,15 @@ class Summary(NamedTuple):
 
 
 def summarise(rows: Rows, covariances: Covariances, responsibilities: Tensor) -> Summary:
-    """Return what the rows say of components to which they belong by ``(1, K, n)``."""
+    """Return what the rows say of components to which they belong by ``(1, K, n)``.
+
+    In float64 always: before the rows are whitened, products in float32 lose directions in which
+    they hardly vary.
+    """
+    rows, responsibilities = rows.double(), responsibilities.double()
     r = responsibilities if rows.weights is None else responsibilities * rows.weights
-    N = r.sum(-1, dtype=torch.float64)
-    means = (r @ rows.X.mT).double() / N.clamp_min(TINY)[..., None]
+    N = r.sum(-1)
+    means = r @ rows.X.mT / N.clamp_min(TINY)[..., None]
     unit = covariances.ridge(1.0).to(means)[None, None]
     about = Terms(means, unit, torch.zeros_like(N))
     sums = sweep(rows, about, covariances.kernel, responsibilities)

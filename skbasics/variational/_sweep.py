@@ -35,6 +35,11 @@ class Rows:
     weights: Tensor | None
     total: float
 
+    def double(self) -> "Rows":
+        """Return the rows in float64."""
+        weights = None if self.weights is None else self.weights.double()
+        return Rows(self.X.double(), weights, self.total)
+
     @functools.cached_property
     def reach(self) -> Tensor:
         """The largest absolute value of each feature, ``(D,)`` in float64."""
