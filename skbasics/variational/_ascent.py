@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from skbasics.variational._mixture_models import Mixture, Model, Summary
 from skbasics.variational._sweep import Rows, sweep
@@ -19,14 +18,14 @@ class Progress(NamedTuple):
         What is known, R times.
     bounds : list of list of float
         The bounds of each, one for each of its iterations.
-    converged : Tensor of shape (R,)
+    converged : list of bool
     done : bool
         Whether it was the last iteration.
     """
 
     mixture: Mixture
     bounds: list[list[float]]
-    converged: Tensor
+    converged: list[bool]
     done: bool
 
     @property
@@ -60,19 +59,19 @@ def ascend(
     previous : float
         The bound before the first iteration.
     """
-    R, device = len(mixture.means), mixture.means.device
+    R = len(mixture.means)
     bounds: list[list[float]] = [[] for _ in range(R)]
-    converged = torch.zeros(R, dtype=torch.bool, device=device)
+    converged = [False] * R
     yield Progress(mixture, bounds, converged, max_iter == 0)
     for i in range(1, max_iter + 1):
-        moving = torch.nonzero(~converged)[:, 0]
+        moving = [replica for replica in range(R) if not converged[replica]]
         moved, found = iterate(rows, model, mixture.at(moving))
         mixture = mixture.put(moving, moved)
-        for replica, bound in zip(moving.tolist(), found, strict=True):
+        for replica, bound in zip(moving, found, strict=True):
             last = bounds[replica][-1] if bounds[replica] else previous
             converged[replica] = has_settled(bound, last, tol, rows.X.dtype)
             bounds[replica].append(bound)
-        done = i == max_iter or bool(converged.all())
+        done = i == max_iter or all(converged)
         yield Progress(mixture, bounds, converged, done)
         if done:
             return

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skbasics._gaussian import excess
 from skbasics.variational._kernels import (
     DirectKernel,
     ElementwiseKernel,
@@ -40,6 +39,27 @@ class Factor(NamedTuple):
     L: Tensor
     P: Tensor
     log_det: Tensor
+
+
+class WishartPrior(NamedTuple):
+    """What is believed of a precision before any row is seen.
+
+    Attributes
+    ----------
+    nu : float
+        Degrees of freedom.
+    C : Tensor
+        The inverse of its scale, in the shape of one covariance.
+    L : Tensor
+        The square root of that.
+    constant : Tensor
+        What of `wishart_kl` depends on nothing else.
+    """
+
+    nu: float
+    C: Tensor
+    L: Tensor
+    constant: Tensor
 
 
 class Covariances(ABC):
@@ -84,8 +104,8 @@ class Covariances(ABC):
         """Return squared lengths ``(R, K)`` of vectors ``(R, K, D)`` once whitened."""
 
     @abstractmethod
-    def trace(self, prior: Tensor, factor: Factor) -> Tensor:
-        r"""Return the trace of the prior's scale times :math:`\Sigma^{-1}`, ``(R, K)``."""
+    def trace(self, L: Tensor, P: Tensor) -> Tensor:
+        r"""Return the trace of :math:`L L^T P P^T`, ``(R, K)``."""
 
     @abstractmethod
     def psi(self, nu: Tensor) -> Tensor:
@@ -139,7 +159,13 @@ class Covariances(ABC):
         r"""Return :math:`E \log |\Lambda| + \log |\Sigma|`, which depends on :math:`\nu` alone."""
         return self.psi(nu) - self.n_features * (nu * self.features_each / 2).log()
 
-    def wishart_kl(self, nu: Tensor, factor: Factor, nu_0: float, prior: Tensor) -> Tensor:
+    def prior(self, nu: float, C: Tensor) -> WishartPrior:
+        """Return the prior of a precision: degrees of freedom, and the inverse of the scale."""
+        factor, degrees = self.factor(C), torch.as_tensor(nu, dtype=C.dtype, device=C.device)
+        constant = self.log_gamma(degrees) - degrees / 2 * factor.log_det
+        return WishartPrior(nu, C, factor.L, constant)
+
+    def wishart_kl(self, nu: Tensor, factor: Factor, prior: WishartPrior) -> Tensor:
         r"""Return the divergence of each precision's distribution from the prior's, in nats.
 
         .. math:: \frac{\nu_0}{2} \log \frac{|\nu \Sigma|}{|C_0|} - \log \Gamma(\nu)
@@ -150,15 +176,12 @@ class Covariances(ABC):
         place, and the prior has the scale :math:`C_0^{-1}`.
         """
         D = self.n_features
-        nu_0 = torch.as_tensor(nu_0, dtype=nu.dtype, device=nu.device)
-        prior_log_det = self.factor(prior).log_det
-        log_det = factor.log_det + D * nu.log()
         return (
-            nu_0 / 2 * (log_det - prior_log_det)
-            + self.log_gamma(nu_0)
+            prior.constant
+            + prior.nu / 2 * (factor.log_det + D * nu.log())
             - self.log_gamma(nu)
-            + (nu - nu_0) / 2 * self.psi(nu)
-            + (self.trace(prior, factor) - nu * D) / 2
+            + (nu - prior.nu) / 2 * self.psi(nu)
+            + (self.trace(prior.L, factor.P) - nu * D) / 2
         )
 
     def normal_kl(self, delta: Tensor, P: Tensor, beta: Tensor, beta_0: float) -> Tensor:
@@ -167,7 +190,8 @@ class Covariances(ABC):
         .. math:: \tfrac12 \big( D\, (r - 1 - \log r)
             + \beta_0 (m - m_0)^T \Sigma^{-1} (m - m_0) \big), \qquad r = \beta_0 / \beta
         """
-        spread = self.n_features * excess((beta_0 - beta) / beta)
+        ratio = beta_0 / beta
+        spread = self.n_features * (ratio - 1 - ratio.log())
         return (spread + beta_0 * self.squares(delta, P)) / 2
 
 
@@ -203,8 +227,8 @@ class Full(Covariances):
     def squares(self, vectors: Tensor, P: Tensor) -> Tensor:
         return (vectors[..., None, :] @ P).square().sum((-2, -1))
 
-    def trace(self, prior: Tensor, factor: Factor) -> Tensor:
-        return (self.factor(prior).L.mT @ factor.P).square().sum((-2, -1))
+    def trace(self, L: Tensor, P: Tensor) -> Tensor:
+        return (L.mT @ P).square().sum((-2, -1))
 
     def psi(self, nu: Tensor) -> Tensor:
         return self._halves(nu).digamma().sum(-1)
@@ -266,8 +290,8 @@ class Diagonal(Covariances):
     def squares(self, vectors: Tensor, P: Tensor) -> Tensor:
         return (vectors * P).square().sum(-1)
 
-    def trace(self, prior: Tensor, factor: Factor) -> Tensor:
-        return self._over_features(prior * factor.P.square())
+    def trace(self, L: Tensor, P: Tensor) -> Tensor:
+        return self._over_features((L * P).square())
 
     def _over_features(self, diagonal: Tensor) -> Tensor:
         """Sum over all features, also where one number stands for all of them."""

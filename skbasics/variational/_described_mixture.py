@@ -16,14 +16,14 @@ def described(
 ) -> dict[str, Any]:
     """Return the attributes of the best mixture of a stack, in the caller's arrays."""
     best = progress.best
-    one = progress.mixture.at(torch.tensor([best], device=progress.mixture.means.device))
+    one = progress.mixture.at([best])
     bounds = progress.bounds[best]
     arrays = _of_the_components(model, one, location)
     if isinstance(model, Conjugate):
         arrays |= _of_the_posterior(model, one, location)
     return {
         **{name: _as_caller(value, border, dtype) for name, value in arrays.items()},
-        "converged_": bool(progress.converged[best]),
+        "converged_": progress.converged[best],
         "n_iter_": len(bounds),
         "lower_bound_": bounds[-1] if bounds else -np.inf,
         "lower_bounds_": list(bounds),
@@ -44,7 +44,7 @@ def _of_the_components(model: Model, one: Mixture, location: np.ndarray) -> dict
 
 
 def _of_the_posterior(model: Conjugate, one: Mixture, location: np.ndarray) -> dict[str, Any]:
-    weights, nu, C_0 = one.weights[0], one.nu[0], model.C_0
+    weights, nu, C_0 = one.weights[0], one.nu[0], model.precision.C
     return {
         "weight_concentration_": tuple(weights) if weights.ndim == 2 else weights,
         "mean_precision_": one.beta[0],
@@ -52,7 +52,7 @@ def _of_the_posterior(model: Conjugate, one: Mixture, location: np.ndarray) -> d
         "weight_concentration_prior_": model.weights.concentration,
         "mean_precision_prior_": model.beta_0,
         "mean_prior_": model.m_0 + as_tensor(location).to(model.m_0),
-        "degrees_of_freedom_prior_": model.nu_0,
+        "degrees_of_freedom_prior_": model.precision.nu,
         "covariance_prior_": float(C_0) if model.covariances.spherical else C_0,
     }
 

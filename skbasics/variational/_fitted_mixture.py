@@ -255,7 +255,9 @@ class FittedMixture:
         if self._fit_kind[0] == "em":
             return MaximumLikelihood(kind, 0.0)
         prior = WEIGHT_PRIORS[self._fit_kind[2]](1.0)
-        return Conjugate(kind, prior, 1.0, torch.zeros(()), 1.0, torch.ones(()))
+        D = kind.n_features
+        C_0 = kind.ridge(1.0) if kind.matrices else torch.ones(D)
+        return Conjugate(kind, prior, 1.0, torch.zeros(D), float(D), C_0)
 
 
 def _widening(

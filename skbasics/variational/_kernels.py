@@ -80,7 +80,7 @@ class MatrixKernel(DirectKernel):
 
     def products(self, r: Tensor) -> tuple[Tensor, Tensor]:
         weighted = torch.mul(self._z, r[:, :, None], out=self._spare)
-        return _summed(self._z, r), weighted @ self._z.mT
+        return weighted.sum(-1), weighted @ self._z.mT
 
 
 class ElementwiseKernel(DirectKernel):

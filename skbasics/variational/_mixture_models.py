@@ -81,13 +81,18 @@ class Mixture(NamedTuple):
     nu: Tensor
     covariance: Tensor
 
-    def at(self, replicas: Tensor) -> "Mixture":
+    def at(self, replicas: list[int]) -> "Mixture":
         """Return some of the stack."""
+        if len(replicas) == len(self.means):
+            return self
         return Mixture(*(part[replicas] for part in self))
 
-    def put(self, replicas: Tensor, others: "Mixture") -> "Mixture":
+    def put(self, replicas: list[int], others: "Mixture") -> "Mixture":
         """Return the stack with some replaced."""
-        return Mixture(*(a.index_copy(0, replicas, b) for a, b in zip(self, others, strict=True)))
+        if len(replicas) == len(self.means):
+            return others
+        where = torch.tensor(replicas, device=self.means.device)
+        return Mixture(*(a.index_copy(0, where, b) for a, b in zip(self, others, strict=True)))
 
 
 class Model(ABC):
@@ -143,7 +148,8 @@ class Conjugate(Model):
         C_0: Tensor,
     ) -> None:
         self.covariances, self.weights = covariances, weights
-        self.beta_0, self.m_0, self.nu_0, self.C_0 = beta_0, m_0, nu_0, C_0
+        self.beta_0, self.m_0 = beta_0, m_0
+        self.precision = covariances.prior(nu_0, C_0)
 
     def update(self, summary: Summary) -> Mixture:
         r"""Return the posterior (10.58, 10.60 to 10.63).
@@ -155,10 +161,10 @@ class Conjugate(Model):
             + \tfrac{\beta_0 N_k}{\beta_k} (\bar x_k - m_0)(\bar x_k - m_0)^T
         """
         N, means, scatter = summary
-        beta, nu = self.beta_0 + N, self.nu_0 + self.covariances.count(N)
+        beta, nu = self.beta_0 + N, self.precision.nu + self.covariances.count(N)
         delta = means - self.m_0
         pull = self.covariances.outer(delta, self.beta_0 * N / beta)
-        covariance = self.covariances.mean_of(self.C_0 + scatter + pull, nu)
+        covariance = self.covariances.mean_of(self.precision.C + scatter + pull, nu)
         m = self.m_0 + (N / beta)[..., None] * delta
         return Mixture(self.weights.posterior(N), beta, m, nu, covariance)
 
@@ -182,7 +188,7 @@ class Conjugate(Model):
         """
         kind = self.covariances
         means = kind.normal_kl(mixture.means - self.m_0, factor.P, mixture.beta, self.beta_0)
-        precisions = kind.wishart_kl(mixture.nu, factor, self.nu_0, self.C_0)
+        precisions = kind.wishart_kl(mixture.nu, factor, self.precision)
         return evidence - self.weights.kl(mixture.weights) - means.sum(-1) - precisions.sum(-1)
 
     def mean_weights(self, mixture: Mixture) -> Tensor:
