@@ -25,6 +25,7 @@ from skbasics import (
     MLPClassifier,
     MLPRegressor,
     OnlineMeanVar,
+    VariationalGaussianMixture,
 )
 
 NETWORKS = [
@@ -52,7 +53,15 @@ TRANSFORMERS = [
     PCA(svd_solver="covariance_eigh", whiten=True),
     PCA(1, svd_solver="randomized", power_iteration_normalizer="QR"),
 ]
-ESTIMATORS = NETWORKS + TRANSFORMERS
+DENSITIES = [
+    VariationalGaussianMixture(),
+    VariationalGaussianMixture(2, inference="em", init_params="k-means++"),
+    VariationalGaussianMixture(
+        2, covariance_type="tied", weight_concentration_prior_type="dirichlet_distribution"
+    ),
+    VariationalGaussianMixture(3, covariance_type="diag", n_init=2, init_params="random"),
+]
+ESTIMATORS = NETWORKS + TRANSFORMERS + DENSITIES
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")
 
 

@@ -108,6 +108,10 @@ class Covariances(ABC):
         r"""Return the trace of :math:`L L^T P P^T`, ``(R, K)``."""
 
     @abstractmethod
+    def precision_trace(self, P: Tensor) -> Tensor:
+        r"""Return the trace of :math:`P P^T`, ``(R, K)``."""
+
+    @abstractmethod
     def psi(self, nu: Tensor) -> Tensor:
         """Return the derivative of `log_gamma` after half of its argument."""
 
@@ -230,6 +234,9 @@ class Full(Covariances):
     def trace(self, L: Tensor, P: Tensor) -> Tensor:
         return (L.mT @ P).square().sum((-2, -1))
 
+    def precision_trace(self, P: Tensor) -> Tensor:
+        return P.square().sum((-2, -1))
+
     def psi(self, nu: Tensor) -> Tensor:
         return self._halves(nu).digamma().sum(-1)
 
@@ -296,6 +303,9 @@ class Diagonal(Covariances):
     def _over_features(self, diagonal: Tensor) -> Tensor:
         """Sum over all features, also where one number stands for all of them."""
         return diagonal.sum(-1) * (self.n_features / diagonal.shape[-1])
+
+    def precision_trace(self, P: Tensor) -> Tensor:
+        return self._over_features(P.square())
 
     def psi(self, nu: Tensor) -> Tensor:
         return self.n_features * (nu * self.features_each / 2).digamma()

@@ -2,7 +2,7 @@
 
 import math
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +30,21 @@ def _counts_parameters(estimator: Any) -> bool:
     return True
 
 
+class Settings(NamedTuple):
+    """The parameters by which what was fitted is read."""
+
+    inference: str
+    covariance_type: str
+    weight_concentration_prior_type: str
+    noise: float
+
+
 class FittedMixture:
     """Predictions, densities and draws of a mixture."""
+
+    def _read_settings(self) -> Settings:
+        kinds = self.inference, self.covariance_type, self.weight_concentration_prior_type
+        return Settings(*kinds, float(self.reg_covar))
 
     def predict(self, X: Any) -> Any:
         """Return the component that is the most responsible for each row.
@@ -79,12 +92,14 @@ class FittedMixture:
         -------
         log_density : array of shape (n_samples,)
         """
-        if self._fit_kind[0] == "em":
+        if self._settings.inference == "em":
             joint, border = self._log_joint(X, "score_samples")
             return border.as_caller(joint.logsumexp(1))
         rows, border, kind = self._rows_of(X, "score_samples")
         mixture, factor = self._known(rows)
-        weights = WEIGHT_PRIORS[self._fit_kind[2]](1.0).mean(mixture.weights)
+        weights = WEIGHT_PRIORS[self._settings.weight_concentration_prior_type](1.0).mean(
+            mixture.weights
+        )
         return border.as_caller(log_predictive(rows, mixture, weights, factor, kind))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -158,7 +173,7 @@ class FittedMixture:
         K, D = self.means_.shape
         matrix = D * (D + 1) // 2
         free = {"full": K * matrix, "tied": matrix, "diag": K * D, "spherical": K}
-        return free[self._fit_kind[1]] + K * D + K - 1
+        return free[self._settings.covariance_type] + K * D + K - 1
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Any, Any]:
         """Draw rows from the density that `score_samples` tells.
@@ -193,7 +208,7 @@ class FittedMixture:
         shape = (*means.shape, kind.n_features) if kind.matrices else means.shape
         L = torch.linalg.inv(factor.P).mT if kind.matrices else 1 / factor.P
         X, labels = draw(n_samples, weights, means, L[0].expand(shape).numpy(), rng)
-        if self._fit_kind[0] != "em":
+        if self._settings.inference != "em":
             X *= _widening(mixture, kind, labels, rng)
         X = torch.from_numpy(X + means[labels]).to(as_tensor(self.means_).dtype)
         return border.as_caller(X), border.as_caller(torch.from_numpy(labels))
@@ -201,7 +216,7 @@ class FittedMixture:
     # From the fitted attributes to tensors.
 
     def _kind(self) -> Covariances:
-        return COVARIANCES[self._fit_kind[1]](self.n_features_in_)
+        return COVARIANCES[self._settings.covariance_type](self.n_features_in_)
 
     def _rows_of(self, X: Any, method: str) -> tuple[Rows, Border, Covariances]:
         """Return validated X, less the middle of the means."""
@@ -234,7 +249,7 @@ class FittedMixture:
             for array in (self.precisions_cholesky_, self.covariances_)
         )
         factor = kind.from_precision(P)
-        if self._fit_kind[0] == "em":
+        if self._settings.inference == "em":
             nothing = means.new_zeros(1, 0)
             return Mixture(tensor(self.weights_), nothing, means, nothing, covariance), factor
         weights = self.weight_concentration_
@@ -252,12 +267,14 @@ class FittedMixture:
 
     def _model_alone(self, kind: Covariances) -> Model:
         """Return the model without its priors, which matter in a fit alone."""
-        if self._fit_kind[0] == "em":
+        if self._settings.inference == "em":
             return MaximumLikelihood(kind, 0.0)
-        prior = WEIGHT_PRIORS[self._fit_kind[2]](1.0)
-        D = kind.n_features
-        C_0 = kind.ridge(1.0) if kind.matrices else torch.ones(D)
-        return Conjugate(kind, prior, 1.0, torch.zeros(D), float(D), C_0)
+        weights, D = (
+            WEIGHT_PRIORS[self._settings.weight_concentration_prior_type](1.0),
+            kind.n_features,
+        )
+        noise, nothing = self._settings.noise, torch.zeros(D)
+        return Conjugate(kind, noise, weights, 1.0, nothing, float(D), kind.ridge(1.0))
 
 
 def _widening(

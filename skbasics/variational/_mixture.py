@@ -2,7 +2,6 @@
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -10,11 +9,9 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from tqdm import tqdm
 
 from skbasics._arrays import Border, compute_device
 from skbasics._atomic import training_method
-from skbasics._callbacks import FitTasks
 from skbasics._sklearn import (
     CallbackSupportMixin,
     Interval,
@@ -29,6 +26,7 @@ from skbasics.variational._fitted_mixture import FittedMixture
 from skbasics.variational._mixture_models import MaximumLikelihood, Model
 from skbasics.variational._preparation import Prepared, drawn_starts, prepared
 from skbasics.variational._priors import conjugate
+from skbasics.variational._watched import watched
 from skbasics.variational._weights import WEIGHT_PRIORS
 
 
@@ -40,7 +38,8 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
     .. math::
         \pi \sim p(\pi), \quad \Lambda_k \sim W(\nu_0, C_0^{-1}), \quad
         \mu_k \mid \Lambda_k \sim N(m_0, (\beta_0 \Lambda_k)^{-1}), \quad
-        x_n \sim \sum_k \pi_k N(\mu_k, \Lambda_k^{-1}),
+        x_n + \epsilon_n \sim \sum_k \pi_k N(\mu_k, \Lambda_k^{-1}), \quad
+        \epsilon_n \sim N(0, \sigma^2 I),
 
     and the posterior is sought among :math:`q(z)\, q(\pi)\, \prod_k q(\mu_k, \Lambda_k)`, as the
     one of the largest
@@ -66,8 +65,8 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
     tol : float, default=1e-3
         The fit ends when an iteration gains less: of `lower_bound_`, in nats.
     reg_covar : float, default=1e-6
-        Added to the variances of the prior that is taken from X; with EM, to the variances in every
-        iteration.
+        The variance of the noise with which rows are taken to be known, :math:`\sigma^2`. It is
+        added to the variances of the rows of a component, and to the prior that is taken from X.
     max_iter : int, default=100
         Iterations at most. With 0 the mixture is what the start makes of it.
     n_init : int, default=1
@@ -155,9 +154,11 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
     row twice is the same as a weight of two, and the order of rows does not matter, to the last
     digit and for every start.
 
-    The labels of K components can be exchanged in K! ways, and q holds one of them. Where
-    components are well apart, ``lower_bound_ + log(K!)`` is the better estimate of the evidence
-    with a Dirichlet distribution.
+    To choose a number of components by `lower_bound_`, take the prior "dirichlet_distribution". A
+    Dirichlet process has no such number: its bound rises to a plateau as more components are
+    kept, and those that are not needed get no weight. The labels of K components can be exchanged
+    in K! ways, of which q holds one; where components are well apart, ``lower_bound_ + log(K!)``
+    is nearer to the evidence.
 
     References
     ----------
@@ -172,11 +173,10 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
     >>> from skbasics import VariationalGaussianMixture
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(centre, 1, size=(100, 2)) for centre in (-6, 0, 6)])
-    >>> evidence = [
-    ...     VariationalGaussianMixture(k, n_init=5, random_state=0).fit(X).lower_bound_
-    ...     for k in (1, 2, 3, 4, 5)
-    ... ]
-    >>> 1 + int(np.argmax(evidence))
+    >>> prior = "dirichlet_distribution"
+    >>> mixture = VariationalGaussianMixture(weight_concentration_prior_type=prior, random_state=0)
+    >>> bounds = [mixture.set_params(n_components=k).fit(X).lower_bound_ for k in (1, 2, 3, 4, 5)]
+    >>> 1 + int(np.argmax(bounds))
     3
     """
 
@@ -293,7 +293,7 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
             data.rows, model, start, tol=self.tol, max_iter=self.max_iter, previous=previous
         )
         learned = functools.partial(self._learned, model, data, border)
-        progress, halted = self._climb(steps, given, learned)
+        progress, halted = watched(self, steps, given, learned)
         self._forget()
         vars(self).update(learned(progress))
         if not (halted or self.converged_ or self.max_iter == 0):
@@ -326,37 +326,12 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
             return MaximumLikelihood(kind, self.reg_covar)
         return conjugate(self, data.rows, data.location, kind)
 
-    def _climb(
-        self, steps: Iterator[Progress], given: tuple, learned: Callable
-    ) -> tuple[Progress, bool]:
-        """Step until the climb ends or a callback stops it; return whether one did."""
-        observer, halted = None, False
-        if getattr(self, "_skl_callbacks", None):
-            observer = FitTasks(self, given, self.max_iter, learned, "iteration")
-        progress = next(steps)
-        with tqdm(
-            total=self.max_iter,
-            desc=type(self).__name__,
-            disable=not self.verbose,
-            miniters=self.verbose_interval,
-        ) as bar:
-            while not (progress.done or halted):
-                if observer is not None:
-                    observer.begin_iteration()
-                progress = next(steps)
-                bar.update()
-                halted = observer is not None and observer.end_iteration(progress)
-        if observer is not None:
-            observer.end()
-        return progress, halted and not progress.done
-
     def _learned(
         self, model: Model, data: Prepared, border: Border, progress: Progress
     ) -> dict[str, Any]:
         """Return the fitted attributes after an iteration."""
         learned = described(model, progress, data.location, border, data.rows.X.dtype)
-        kind = (self.inference, self.covariance_type, self.weight_concentration_prior_type)
-        return learned | {"_fit_kind": kind}
+        return learned | {"_settings": self._read_settings()}
 
     def _forget(self) -> None:
         """Drop what an earlier fit learned, which may have been of another kind."""
@@ -366,19 +341,13 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
 
     def _check_continues(self, X: Any) -> None:
         check_same_namespace(X, self, attribute="means_", method="fit")
-        now = (
-            self.inference,
-            self.covariance_type,
-            self.weight_concentration_prior_type,
-            self.n_components,
-        )
-        names = "inference", "covariance_type", "weight_concentration_prior_type", "n_components"
-        before = (*self._fit_kind, len(self.weights_))
-        for name, was, value in zip(names, before, now, strict=True):
-            if was != value:
+        before = self._settings._asdict() | {"n_components": len(self.weights_)}
+        now = self._read_settings()._asdict() | {"n_components": self.n_components}
+        for name in set(before) - {"noise"}:
+            if before[name] != now[name]:
                 raise ValueError(
-                    f"{name} was {was!r} in the fit that this one continues, and is now "
-                    f"{value!r}. Set it back, or start afresh (warm_start=False)."
+                    f"{name} was {before[name]!r} in the fit that this one continues, and is now "
+                    f"{now[name]!r}. Set it back, or start afresh (warm_start=False)."
                 )
 
     def _warn_unconverged(self) -> None:

@@ -96,9 +96,23 @@ class Mixture(NamedTuple):
 
 
 class Model(ABC):
-    """How a mixture is learned."""
+    """How a mixture is learned.
 
-    covariances: Covariances
+    Parameters
+    ----------
+    covariances : Covariances
+    noise : float
+        The variance of the noise with which rows are known.
+    """
+
+    def __init__(self, covariances: Covariances, noise: float) -> None:
+        self.covariances, self.noise = covariances, noise
+
+    def blurred(self, summary: Summary) -> Tensor:
+        """Return the scatter of the rows with their noise, in expectation."""
+        counts = self.covariances.count(summary.N)
+        blur = self.covariances.ridge(self.noise).to(summary.scatter)
+        return summary.scatter + counts.view(*counts.shape, *[1] * blur.ndim) * blur
 
     @abstractmethod
     def update(self, summary: Summary) -> Mixture:
@@ -123,13 +137,16 @@ class Conjugate(Model):
     .. math::
         \pi \sim p(\pi), \quad \Lambda_k \sim W(\nu_0, C_0^{-1}), \quad
         \mu_k \mid \Lambda_k \sim N(m_0, (\beta_0 \Lambda_k)^{-1}), \quad
-        x_n \mid z_n = k \sim N(\mu_k, \Lambda_k^{-1})
+        x_n + \epsilon_n \mid z_n = k \sim N(\mu_k, \Lambda_k^{-1}), \quad
+        \epsilon_n \sim N(0, \sigma^2 I)
 
-    (Bishop, section 10.2.)
+    (Bishop, section 10.2, but for the noise, whose distribution is taken for known.)
 
     Parameters
     ----------
     covariances : Covariances
+    noise : float
+        :math:`\sigma^2`.
     weights : WeightPrior
     beta_0 : float
     m_0 : Tensor of shape (D,)
@@ -141,13 +158,15 @@ class Conjugate(Model):
     def __init__(
         self,
         covariances: Covariances,
+        noise: float,
         weights: WeightPrior,
         beta_0: float,
         m_0: Tensor,
         nu_0: float,
         C_0: Tensor,
     ) -> None:
-        self.covariances, self.weights = covariances, weights
+        super().__init__(covariances, noise)
+        self.weights = weights
         self.beta_0, self.m_0 = beta_0, m_0
         self.precision = covariances.prior(nu_0, C_0)
 
@@ -157,14 +176,14 @@ class Conjugate(Model):
         .. math::
             \beta_k = \beta_0 + N_k, \quad m_k = (\beta_0 m_0 + N_k \bar x_k) / \beta_k, \quad
             \nu_k = \nu_0 + N_k, \quad
-            \nu_k \Sigma_k = C_0 + N_k S_k
+            \nu_k \Sigma_k = C_0 + N_k (S_k + \sigma^2 I)
             + \tfrac{\beta_0 N_k}{\beta_k} (\bar x_k - m_0)(\bar x_k - m_0)^T
         """
-        N, means, scatter = summary
+        N, means, _ = summary
         beta, nu = self.beta_0 + N, self.precision.nu + self.covariances.count(N)
         delta = means - self.m_0
         pull = self.covariances.outer(delta, self.beta_0 * N / beta)
-        covariance = self.covariances.mean_of(self.precision.C + scatter + pull, nu)
+        covariance = self.covariances.mean_of(self.precision.C + self.blurred(summary) + pull, nu)
         m = self.m_0 + (N / beta)[..., None] * delta
         return Mixture(self.weights.posterior(N), beta, m, nu, covariance)
 
@@ -172,11 +191,13 @@ class Conjugate(Model):
         r"""Return the terms (10.46).
 
         .. math:: E \log \pi_k + \tfrac12 E \log |\Lambda_k| - \tfrac D2 \log 2 \pi
-            - \tfrac12 \big( D / \beta_k + (x - m_k)^T \Sigma_k^{-1} (x - m_k) \big)
+            - \tfrac12 \big( D / \beta_k + (x - m_k)^T \Sigma_k^{-1} (x - m_k)
+            + \sigma^2\, \mathrm{tr}\, \Sigma_k^{-1} \big)
         """
         D = self.covariances.n_features
         log_det = self.covariances.expected_log(mixture.nu) - factor.log_det
-        density = (log_det - D * LOG_TWO_PI - D / mixture.beta) / 2
+        blur = self.noise * self.covariances.precision_trace(factor.P)
+        density = (log_det - D * LOG_TWO_PI - D / mixture.beta - blur) / 2
         constants = self.weights.expected_log(mixture.weights) + density
         return Terms(mixture.means, factor.P, constants)
 
@@ -198,21 +219,14 @@ class Conjugate(Model):
 class MaximumLikelihood(Model):
     """EM: the parameters under which the rows are the most likely.
 
-    Parameters
-    ----------
-    covariances : Covariances
-    reg_covar : float
-        Added to the variances in each update.
+    As everywhere, the noise enters the updates alone, and not the likelihood.
     """
 
-    def __init__(self, covariances: Covariances, reg_covar: float) -> None:
-        self.covariances, self._reg_covar = covariances, reg_covar
-
     def update(self, summary: Summary) -> Mixture:
-        N, means, scatter = summary
+        N, means, _ = summary
         counts = self.covariances.count(N).clamp_min(TINY)
-        covariance = self.covariances.mean_of(scatter, counts)
-        covariance = covariance + self.covariances.ridge(self._reg_covar).to(covariance)
+        blurred = self.blurred(summary._replace(N=N.clamp_min(TINY)))
+        covariance = self.covariances.mean_of(blurred, counts)
         nothing = N.new_zeros(len(N), 0)
         return Mixture(N / N.sum(-1, keepdim=True), nothing, means, nothing, covariance)
 

@@ -38,6 +38,7 @@ def conjugate(estimator: Any, rows: Rows, location: np.ndarray, covariances: Cov
         C_0 = _covariance_prior(estimator.covariance_prior, C_0, estimator.covariance_type)
     return Conjugate(
         covariances,
+        float(estimator.reg_covar),
         WEIGHT_PRIORS[estimator.weight_concentration_prior_type](float(concentration)),
         1.0 if beta_0 is None else float(beta_0),
         m_0,
