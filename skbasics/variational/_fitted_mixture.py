@@ -97,9 +97,7 @@ class FittedMixture:
             return border.as_caller(joint.logsumexp(1))
         rows, border, kind = self._rows_of(X, "score_samples")
         mixture, factor = self._known(rows)
-        weights = WEIGHT_PRIORS[self._settings.weight_concentration_prior_type](1.0).mean(
-            mixture.weights
-        )
+        weights = self._model_alone(kind).mean_weights(mixture)
         return border.as_caller(log_predictive(rows, mixture, weights, factor, kind))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -269,12 +267,9 @@ class FittedMixture:
         """Return the model without its priors, which matter in a fit alone."""
         if self._settings.inference == "em":
             return MaximumLikelihood(kind, 0.0)
-        weights, D = (
-            WEIGHT_PRIORS[self._settings.weight_concentration_prior_type](1.0),
-            kind.n_features,
-        )
-        noise, nothing = self._settings.noise, torch.zeros(D)
-        return Conjugate(kind, noise, weights, 1.0, nothing, float(D), kind.ridge(1.0))
+        weights = WEIGHT_PRIORS[self._settings.weight_concentration_prior_type](1.0)
+        D, noise = kind.n_features, self._settings.noise
+        return Conjugate(kind, noise, weights, 1.0, torch.zeros(D), float(D), kind.ridge(1.0))
 
 
 def _widening(
