@@ -220,7 +220,9 @@ def _relative_entropy(p: Tensor, q: Tensor) -> Tensor:
     """
     alike = (q - p).abs() < NEAR * p
     u = torch.where(alike, q - p, 0.0) / torch.where(alike, p, 1.0)
-    far = torch.xlogy(p, p) - torch.xlogy(p, q) - p + q
+    there = p > 0  # elsewhere nothing is lost, and no gradient but a finite one helps anybody
+    ratio = torch.where(there, p, 1.0).log() - torch.where(there, q, 1.0).log()
+    far = torch.where(there, p * ratio, 0.0) - p + q
     return torch.where(alike, p * excess(u), far).sum(-1)
 
 
