@@ -145,8 +145,8 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
 
     See Also
     --------
-    sklearn.mixture.BayesianGaussianMixture : Its bound lacks constants, and for covariances that
-        are not full it is not what its updates climb.
+    sklearn.mixture.BayesianGaussianMixture : Its bound lacks terms, and for covariances that are
+        not full it bounds the evidence of no model.
 
     Notes
     -----

@@ -55,6 +55,14 @@ def test_numbers_are_the_same_for_every_feature():
     assert gaussian_kl(0.0, 2.0, 0.0, 2.0) == 0
 
 
+def test_what_is_often_printed_is_something_else():
+    def printed(m_0, s_0, m_1, s_1):
+        return np.log(s_1 / s_0) - 1 / (2 * s_0**2) + (s_0**2 + (m_1 - m_0) ** 2) / (2 * s_1**2)
+
+    assert printed(0.0, 2.0, 0.0, 2.0) == pytest.approx(0.375)
+    assert printed(1.0, 0.5, -1.0, 2.0) == pytest.approx(-0.0825, abs=1e-4)  # and negative
+
+
 @pytest.mark.parametrize("kind_0", SCALES)
 @pytest.mark.parametrize("kind_1", SCALES)
 def test_batches_broadcast(kind_0, kind_1):
