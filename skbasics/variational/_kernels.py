@@ -131,8 +131,9 @@ class ExpandedKernel(Kernel):
 
 def elementwise(terms: Terms, rows: Rows) -> Kernel:
     """Return the fast kernel where it costs less than half of the digits, else the direct one."""
+    limits, steepest = torch.finfo(rows.X.dtype), float(terms.P.abs().max()) ** 2
     largest = float((rows.reach * terms.P).square().sum(-1).max())
-    fast = largest * torch.finfo(rows.X.dtype).eps ** 0.5 < 1
+    fast = largest * limits.eps**0.5 < 1 and steepest < limits.max**0.8
     return (ExpandedKernel if fast else ElementwiseKernel)(terms, rows)
 
 

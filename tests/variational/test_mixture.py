@@ -409,6 +409,23 @@ def test_tensors_stay_tensors():
     close(single.means_, double.means_, rtol=1e-3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_unit_will_do(kind, dtype):
+    """Means and covariances in other units are those of the first, as far as numbers go."""
+    X = blobs().astype(dtype)
+    settings = {"covariance_type": kind, "random_state": 0, "tol": 0.1}
+    one = VariationalGaussianMixture(3, reg_covar=1e-8, **settings).fit(X)
+    for unit in (2.0**-60, 2.0**40):
+        other = VariationalGaussianMixture(3, reg_covar=1e-8 * unit**2, **settings)
+        other.fit(X * dtype(unit))
+        close(other.means_ / unit, one.means_, rtol=1e-4, atol=1e-4)
+        close(
+            other.covariances_ / dtype(unit) / dtype(unit), one.covariances_, rtol=1e-3, atol=1e-3
+        )
+        np.testing.assert_array_equal(other.predict(X * dtype(unit)), one.predict(X))
+
+
 def test_callbacks_see_iterations_and_may_stop():
     class Watcher:
         def __init__(self, stop_after=None):
@@ -543,3 +560,19 @@ def test_a_summary_is_that_of_numpy():
         close(found.means[0, k], np.average(data.found.X, axis=0, weights=w))
         cov = np.cov(data.found.X.T, aweights=w, ddof=0)
         close(found.scatter[0, k] / found.N[0, k], cov)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("inference", ["variational", "em"])
+def test_cuda_finds_the_same(kind, inference):
+    settings = {"covariance_type": kind, "inference": inference, "n_init": 3, "random_state": 0}
+    here = VariationalGaussianMixture(3, tol=0.1, **settings).fit(iris)
+    there = VariationalGaussianMixture(3, tol=0.1, device="cuda", **settings).fit(iris)
+    assert isinstance(there.means_, np.ndarray)
+    for name in FITTED:
+        close(getattr(there, name), getattr(here, name), rtol=1e-6, atol=1e-8)
+    close(there.score_samples(iris), here.score_samples(iris), rtol=1e-6)
+    close(there.predict_proba(iris), here.predict_proba(iris), rtol=1e-6, atol=1e-8)
+    assert there.sample(3)[0].shape == (3, 4)
