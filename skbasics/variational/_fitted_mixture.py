@@ -21,7 +21,7 @@ from skbasics.variational._weights import WEIGHT_PRIORS
 
 
 def _counts_parameters(estimator: Any) -> bool:
-    if estimator.inference != "em":
+    if getattr(estimator, "_settings", estimator).inference != "em":
         raise AttributeError(
             "aic and bic charge the likelihood for each parameter, and a posterior has none to "
             "charge for. Compare lower_bound_, the bound on the log evidence, or set "

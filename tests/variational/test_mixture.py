@@ -465,6 +465,8 @@ def test_criteria_of_parameters_are_those_of_em_alone():
     with pytest.raises(AttributeError) as caught:
         _ = fitted.aic
     assert "Compare lower_bound_" in str(caught.value.__cause__)
+    assert not hasattr(fitted.set_params(inference="em"), "bic")  # what is fitted is a posterior
+    assert hasattr(fitted.fit(iris), "bic")
 
 
 def test_no_iterations_keep_the_start():
