@@ -15,8 +15,9 @@ def log_joint(rows: Rows, terms: Terms, covariances: Covariances) -> Tensor:
     """Return the log joint density of each row and each component, ``(n, K)``."""
     kernel = covariances.kernel(terms, rows)
     c = terms.constants[..., None].to(rows.X.dtype)
+    furthest = torch.finfo(rows.X.dtype).max / 4  # so that rows without end are not undefined
     blocks = [
-        torch.add(c, kernel.lengths(rows.X[:, block]), alpha=-0.5)[0]
+        torch.add(c, kernel.lengths(rows.X[:, block]).clamp_max_(furthest), alpha=-0.5)[0]
         for block in rows.blocks(kernel.width)
     ]
     return torch.cat(blocks, dim=1).mT

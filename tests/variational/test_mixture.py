@@ -361,6 +361,15 @@ def test_draws_have_the_density(kind, inference):
     assert abs(ratio.mean() - 1) < 4 * error
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_whose_squares_overflow_have_responsibilities(kind):
+    fitted = VariationalGaussianMixture(2, covariance_type=kind, random_state=0, tol=1.0).fit(iris)
+    far = np.full((1, 4), 1e200)
+    assert fitted.predict_proba(far).sum() == pytest.approx(1)
+    assert fitted.score_samples(far)[0] < -1e3
+    assert fitted.predict(far).shape == (1,)
+
+
 # The estimator.
 
 
