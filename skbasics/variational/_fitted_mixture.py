@@ -16,8 +16,8 @@ from skbasics._sklearn import check_same_namespace, validate_data
 from skbasics.variational._covariances import COVARIANCES, Covariances, Factor
 from skbasics.variational._density import draw, log_joint, log_predictive, students
 from skbasics.variational._mixture_models import Conjugate, MaximumLikelihood, Mixture, Model
+from skbasics.variational._mixture_weights import WEIGHT_PRIORS
 from skbasics.variational._sweep import Rows
-from skbasics.variational._weights import WEIGHT_PRIORS
 
 
 def _counts_parameters(estimator: Any) -> bool:
