@@ -65,9 +65,14 @@ _PACKAGES = {
     "stats": ["OnlineMeanVar"],
     "variational": [
         "VariationalClassifier",
+        "VariationalGaussianMixture",
         "VariationalPosterior",
         "VariationalRegressor",
         "fit_variational",
+        "gaussian_kl",
+        "jeffreys",
+        "jensen_shannon",
+        "kl_divergence",
     ],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}

@@ -30,6 +30,7 @@ from skbasics import (
     VAETransformer,
     VariationalClassifier,
     VariationalRegressor,
+    VariationalGaussianMixture,
 )
 
 NETWORKS = [
@@ -75,7 +76,15 @@ BAYESIAN = [
     VariationalRegressor((5,), "tanh", max_iter=60),
     VariationalClassifier((5,), max_iter=60),
 ]
-ESTIMATORS = NETWORKS + TRANSFORMERS + BAYESIAN
+DENSITIES = [
+    VariationalGaussianMixture(),
+    VariationalGaussianMixture(2, inference="em", init_params="k-means++"),
+    VariationalGaussianMixture(
+        2, covariance_type="tied", weight_concentration_prior_type="dirichlet_distribution"
+    ),
+    VariationalGaussianMixture(3, covariance_type="diag", n_init=2, init_params="random"),
+]
+ESTIMATORS = NETWORKS + TRANSFORMERS + BAYESIAN + DENSITIES
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")
 
 
