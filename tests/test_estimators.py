@@ -29,8 +29,8 @@ from skbasics import (
     SparseAutoencoder,
     VAETransformer,
     VariationalClassifier,
-    VariationalRegressor,
     VariationalGaussianMixture,
+    VariationalRegressor,
 )
 
 NETWORKS = [
