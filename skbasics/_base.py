@@ -167,20 +167,18 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         if "random_state" not in past:
             past["random_state"] = own_random_state(self.random_state)
         theta, statistics = self._start(data, past, first)
-        loss = self._loss()
         sample = as_sample(data, target, theta, shared)
-        loss.check_target(sample.target)
-        self.out_activation_ = loss.out_activation
+        self._loss().check_target(sample.target)
+        self.out_activation_ = self._loss().out_activation
         train, validation = self._hold_out(data, sample, held_out, past, stream)
         sample.trains_on(train, self._fit_weights(data, train))
-        if first:
-            self._read_off(sample, theta, statistics)
+        self._read_off(sample, theta, statistics, first)
         return Replica(
             type(self).__name__,
             self._structure,
             theta,
             statistics,
-            loss,
+            self._loss(),
             self._optimizer(),
             self.alpha,
             sample,
@@ -239,8 +237,11 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             architecture, random_state, 2.0 if self.activation == "logistic" else 6.0
         )
 
-    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor) -> None:
-        """Set what a fit takes from its training rows before it begins, in place."""
+    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor, first: bool) -> None:
+        """Take note of the training rows before a run begins, and start from them if it is first.
+
+        Theta and statistics may be changed in place.
+        """
 
     def _reading(self) -> tuple:
         """Return the parameters on which it depends how X is read."""
@@ -267,11 +268,11 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         return tuple(float(p) for p in given)
 
     def _check_same_structure(self, structure: Structure) -> None:
-        pairs = zip(structure.common(), self._structure.common(), strict=True)
-        for name, (value, before) in zip(structure._fields, pairs, strict=True):
-            if value != before and name not in structure.free:
+        before = self._structure.fixed()
+        for name, value in structure.fixed().items():
+            if value != before.get(name):
                 raise ValueError(
-                    f"{name} was {before!r} in the fit that this one continues, and "
+                    f"{name} was {before.get(name)!r} in the fit that this one continues, and "
                     f"is now {value!r}. Set it back, or start afresh (warm_start=False and fit)."
                 )
 

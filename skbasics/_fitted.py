@@ -29,8 +29,6 @@ class Structure(Protocol):
         The drop probability of each dense hidden layer.
     n_hidden, n_layers : int
         Hidden layers, and all that have units: those, the input and the output.
-    free : tuple of str
-        The fields that may change while a fit is continued.
     objective : type
         What its training minimises, made of a network, a loss and a penalty.
     warmup : int
@@ -43,7 +41,6 @@ class Structure(Protocol):
     dropout: tuple[float, ...]
     n_hidden: int
     n_layers: int
-    free: tuple[str, ...]
     objective: type[NetworkObjective]
     warmup: int
 
@@ -55,6 +52,12 @@ class Structure(Protocol):
 
     def common(self) -> "Structure":
         """Return what the structures of a stack have in common."""
+
+    def fixed(self) -> dict[str, Any]:
+        """Return what must stay while a fit is continued, by parameter."""
+
+    def strengths(self) -> str:
+        """Return what else decides the size of its loss, in words."""
 
     def up_to(self, layer: int) -> tuple[Architecture, int]:
         """Return layers whose first so and so many compute a hidden layer."""
@@ -75,7 +78,6 @@ class FeedForward(NamedTuple):
     activation: str | Callable
     batch_norm: bool
     dropout: tuple[float, ...]
-    free = ("dropout",)
     objective = NetworkObjective
     warmup = 0
 
@@ -106,6 +108,14 @@ class FeedForward(NamedTuple):
 
     common = bare
 
+    def fixed(self) -> dict[str, Any]:
+        """Return what must stay while a fit is continued, by parameter."""
+        return without(self._asdict(), "dropout")
+
+    def strengths(self) -> str:
+        """Return nothing: its loss is that of its output."""
+        return ""
+
     def up_to(self, layer: int) -> tuple[Architecture, int]:
         """Return layers whose first so and so many compute a hidden layer."""
         layers_each = 3 if self.batch_norm else 2
@@ -118,6 +128,11 @@ class FeedForward(NamedTuple):
     def arranged(self, features: Tensor) -> Tensor:
         """Return the features as they are."""
         return features
+
+
+def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return settings but for some."""
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def dropped(stack: Sequence[Structure]) -> list[tuple[float, ...]]:

@@ -162,8 +162,8 @@ class Replica:
         """What patience measures, in words; what was measured otherwise is forgotten."""
         if self.stopping.by_score:
             return "score"
-        name = self.loss.name
-        return name if self.stopping.stream else f"{name} of {self.sample.n_train} rows"
+        words = f"{self.loss.name}, alpha={self.alpha}, {self.structure.strengths()}"
+        return words if self.stopping.stream else f"{words} of {self.sample.n_train} rows"
 
     def end_epoch(self, epoch: Epoch) -> bool:
         """Record an epoch that has been made; return whether it was the last."""
@@ -277,6 +277,12 @@ class Replica:
         )
 
     def _warn_not_converged(self) -> None:
+        if self.age <= self.structure.warmup:
+            self.warn(
+                f"reached max_iter={self.stopping.max_iter} epochs before the warm-up of "
+                f"{self.structure.warmup} epochs was over. Raise max_iter, or shorten the warm-up."
+            )
+            return
         self.warn(
             f"reached max_iter={self.stopping.max_iter} epochs before the "
             f"{'validation score' if self.stopping.by_score else 'training loss'} had "

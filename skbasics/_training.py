@@ -85,8 +85,14 @@ def predict_rows(apply: Callable[[Tensor], Tensor], X: Any, like: Tensor, widest
     """
     n_rows = min(PREDICTION_ROWS, max(1, PREDICTION_NUMBERS // max(widest, X.shape[1])))
     parts = [slice(i, i + n_rows) for i in range(0, X.shape[0], n_rows)]
-    blocks = [apply(dense_rows(X, part, like)[None])[0] for part in parts]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+    first = apply(dense_rows(X, parts[0], like)[None])[0]
+    if len(parts) == 1:
+        return first
+    out = first.new_empty(X.shape[0], *first.shape[1:])  # small results between large ones
+    out[parts[0]] = first  # would keep the memory of those from being used again
+    for part in parts[1:]:
+        out[part] = apply(dense_rows(X, part, like)[None])[0]
+    return out
 
 
 @dataclass

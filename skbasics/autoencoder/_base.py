@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
@@ -151,6 +152,13 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """
         return self._fit(X, None, sample_weight, stream=True)
 
+    def _validate(self, X: Any, border: Border, **options: Any) -> Any:
+        X = super()._validate(X, border, **options)
+        if sp.issparse(X) and not X.has_canonical_format:  # values of one place are to be added
+            X = X.copy()
+            X.sum_duplicates()
+        return X
+
     def _check(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Checked:
         data = check_rows(self, X, sample_weight, reset=reset)
         if getattr(self, self._kind) == "bernoulli":
@@ -183,15 +191,21 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
         return measure
 
-    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor) -> None:
-        """Let the decoder begin at what is best without a code: the mean of the rows."""
+    def _reading(self) -> tuple:
+        return (getattr(self, self._kind),)
+
+    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor, first: bool) -> None:
+        """Let codes begin about zero, and the decoder at what is best without: the rows' mean."""
+        if not first:
+            return
         training = TrainingRows.of(sample)
         observed = Observed.of(training.X, training.weights, statistics)
-        mean = observed.mean
+        mean, network = observed.mean, prediction_architecture(self._structure)
+        weight, bias = next(part for part in network.split(theta) if part)
+        bias -= weight @ mean.to(weight)
         if self._loss().out_activation == "logistic":  # half a row each of zeros and ones more
             mean = torch.logit((observed.weight * mean + 0.5) / (observed.weight + 1))
-        slots = prediction_architecture(self._structure).slots
-        last = max((s for s in slots if s.name == "intercept"), key=lambda s: s.layer)
+        last = max((s for s in network.slots if s.name == "intercept"), key=lambda s: s.layer)
         last.view(theta).copy_(mean)
         self._begin(training, observed, theta, statistics)
 
@@ -201,9 +215,10 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """Set what else a fit takes from its training rows before it begins."""
 
     def _keep(self, replica: Replica, border: Border) -> None:
+        if replica.error is None:  # before anything is kept, for it may warn
+            training = TrainingRows.of(replica.sample, replica.stopping.stream)
+            self._describe(training, replica.kept(), border)
         super()._keep(replica, border)
-        training = TrainingRows.of(replica.sample, replica.stopping.stream)
-        self._describe(training, replica.kept(), border)
 
     # Use.
 
@@ -268,6 +283,9 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         X, border, learned = self._before_prediction(X, "reconstruct")
         return border.as_caller(self._reconstructed(X, learned))
 
+    def _reconstructed(self, X: Any, parameters: Parameters) -> Tensor:
+        return self._through_code(X, parameters)
+
     def score_samples(self, X: Any) -> Any:
         """Return minus the reconstruction error of each row.
 
@@ -327,7 +345,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """Return what `_before_prediction` does, of rows that the fitted loss is for."""
         X, border, learned = self._before_prediction(X, method)
         if self.out_activation_ == "logistic":
-            check_between_0_and_1(X, self._kind)
+            check_between_0_and_1(X, self._kind, fitted=True)
         return X, border, learned
 
     def _encoded(self, X: Any, parameters: Parameters, n_back: int = 0) -> Tensor:
@@ -351,7 +369,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
         return predict_rows(decode, codes, parameters[0], network.widest)
 
-    def _reconstructed(self, X: Any, parameters: Parameters) -> Tensor:
+    def _through_code(self, X: Any, parameters: Parameters) -> Tensor:
+        """Return what is made of the codes of complete rows."""
         return self._decoded(self._encoded(X, parameters), parameters)
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 import functools
 import math
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -18,7 +19,13 @@ from skbasics._training import dense_rows, predict_rows
 from skbasics.autoencoder._base import AutoencoderBase
 from skbasics.autoencoder._draws import even_draws, plain_draws
 from skbasics.autoencoder._observed import any_missing
-from skbasics.network import LINKS, BernoulliLikelihood, GaussianLikelihood, Loss
+from skbasics.network import (
+    LINKS,
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    Loss,
+    means_and_log_variances,
+)
 
 N_DRAWS = 64
 """Draws of the latents by which a row is scored."""
@@ -113,7 +120,7 @@ class Density(AutoencoderBase):
         ValueError
             If `n_importance` is not a whole number above zero.
         """
-        if n_importance != int(n_importance) or n_importance < 1:
+        if not isinstance(n_importance, Integral) or n_importance < 1:
             raise ValueError(
                 f"n_importance must be a whole number of draws >= 1, got {n_importance!r}."
             )
@@ -141,8 +148,15 @@ class Density(AutoencoderBase):
         Returns
         -------
         rows : array of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is not a whole number above zero.
         """
         check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a whole number of rows >= 1, got {n_samples!r}.")
         random_state = check_random_state(random_state)
         theta, statistics = self._learned_on(None)
         codes = random_state.standard_normal((n_samples, self._structure.n_components))
@@ -164,10 +178,10 @@ class Density(AutoencoderBase):
 
     def _posterior(self, X: Any, parameters: Parameters) -> tuple[Tensor, Tensor]:
         """Return means and log variances of the latents."""
-        return self._encoded(X, parameters, n_back=1).split(self._structure.n_components, -1)
+        return means_and_log_variances(self._encoded(X, parameters, n_back=1))
 
     def _reconstructed(self, X: Any, parameters: Parameters) -> Tensor:
-        rows = super()._reconstructed(X, parameters)
+        rows = self._through_code(X, parameters)
         if any_missing(X):
             X = dense_rows(X, slice(None), rows)
             incomplete = X.isnan().any(1)
@@ -179,7 +193,7 @@ class Density(AutoencoderBase):
         """Return what incomplete rows ``(1, n, n_features)`` are by what is known of them."""
         structure, filled = self._structure, X
         for _ in range(0 if structure.code.missing else FILLING_PASSES):
-            guess = super()._reconstructed(filled[0], parameters)[None]
+            guess = self._through_code(filled[0], parameters)[None]
             filled = torch.where(X.isnan(), guess, X)
         z, log_prior_ratio = self._drawn(
             filled, parameters, even_draws(N_DRAWS, structure.n_components, X)
@@ -226,8 +240,7 @@ class Density(AutoencoderBase):
     def _latents(self, X: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
         """Return means and log variances ``(1, n, n_components)``."""
         network, n_layers = prediction_architecture(self._structure), self._structure.n_encoder - 1
-        latents = network.apply(*parameters, X, n_layers=n_layers)
-        return latents.split(self._structure.n_components, -1)
+        return means_and_log_variances(network.apply(*parameters, X, n_layers=n_layers))
 
     def _drawn(self, X: Tensor, parameters: Parameters, draws: Tensor) -> tuple[Tensor, Tensor]:
         r"""Return latents of rows, ``(n_draws, n, n_components)``, and of each

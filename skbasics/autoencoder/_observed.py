@@ -10,8 +10,8 @@ from torch import Tensor
 from skbasics._arrays import as_tensor
 from skbasics._training import dense_rows
 
-BLOCK = 2**20
-"""Numbers that are looked at a time."""
+READ_AT_ONCE = 2**20
+"""Numbers of the rows that are looked at a time."""
 
 
 def any_missing(X: Any) -> bool:
@@ -30,7 +30,7 @@ class Observed:
     mean : Tensor of shape (n_features,)
         Zero for a feature that never was.
     scale : Tensor of shape ()
-        The root of the mean variance; one if nothing varies.
+        The root of the mean variance; one if nothing varies but by rounding.
     """
 
     weight: Tensor
@@ -44,26 +44,39 @@ class Observed:
 
         They are computed on the device of `like`; `weights` are ``(n_samples,)``, or None.
         """
-        tiny = torch.finfo(torch.float64).tiny
-        weight, total = _sums(X, weights, like, None)
-        mean = total / weight.clamp(min=tiny)
-        variance = _sums(X, weights, like, mean)[1].sum() / weight.sum().clamp(min=tiny)
-        return cls(weight, mean, torch.where(variance > 0, variance, 1).sqrt())
+        sums = _Sums(X.shape[1], like)
+        n_rows = max(1, READ_AT_ONCE // X.shape[1])
+        for start in range(0, X.shape[0], n_rows):
+            part = slice(start, start + n_rows)
+            rows = dense_rows(X, part, like)
+            sums.add(rows.double(), None if weights is None else weights[part].double())
+        weight = sums.weight.clamp(min=torch.finfo(torch.float64).tiny)
+        off = sums.total / weight
+        mean = torch.nan_to_num(sums.shift) + off
+        variance = (sums.squares - sums.total * off).clamp(min=0)
+        rounding = (torch.finfo(rows.dtype).eps * mean).square() * sums.weight
+        scale = (variance.sum() / weight.sum()).sqrt()
+        varies = (variance > rounding).any()
+        return cls(sums.weight, mean, torch.where(varies, scale, 1))
 
 
-def _sums(
-    X: Any, weights: Tensor | None, like: Tensor, mean: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return weights of each feature, and sums of its values, or of squares about a mean."""
-    weight, total = torch.zeros(2, X.shape[1], dtype=torch.float64, device=like.device)
-    n_rows = max(1, BLOCK // X.shape[1])
-    for start in range(0, X.shape[0], n_rows):
-        part = slice(start, start + n_rows)
-        rows = dense_rows(X, part, like)
-        own = rows.new_ones(len(rows)) if weights is None else weights[part]
-        if mean is not None:
-            rows = (rows - mean.to(rows)).square_()
-        unknown = rows.isnan()
-        weight += own.sum() if not unknown.any() else own @ (~unknown).to(own.dtype)
-        total += own @ rows.masked_fill(unknown, 0)
-    return weight, total
+class _Sums:
+    """Weights and sums of features about the first value that is seen of each.
+
+    About itself a constant has sums of exactly zero.
+    """
+
+    def __init__(self, n_features: int, like: Tensor) -> None:
+        zeros = torch.zeros(n_features, dtype=torch.float64, device=like.device)
+        self.shift = torch.full_like(zeros, torch.nan)
+        self.weight, self.total, self.squares = zeros, zeros.clone(), zeros.clone()
+
+    def add(self, rows: Tensor, weights: Tensor | None) -> None:
+        known = ~rows.isnan()
+        first = rows.gather(0, known.int().argmax(0, keepdim=True))[0]
+        self.shift = torch.where(self.shift.isnan(), first, self.shift)
+        rows = (rows - self.shift).masked_fill_(~known, 0)
+        weights = rows.new_ones(len(rows)) if weights is None else weights
+        self.weight += weights @ known.double()
+        self.total += weights @ rows
+        self.squares += weights @ rows.square_()

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import as_tensor
+from skbasics.autoencoder._observed import READ_AT_ONCE
 from skbasics.network import mixed
-
-BLOCK = 2**20
-"""Numbers that are read at a time."""
 
 
 def row_keys(X: Any) -> np.ndarray:
@@ -31,7 +29,7 @@ def row_keys(X: Any) -> np.ndarray:
     else:
         rows = as_tensor(X)
         factors = _factors(rows.shape[1], rows.device)
-        blocks = rows.split(max(1, BLOCK // rows.shape[1]))
+        blocks = rows.split(max(1, READ_AT_ONCE // rows.shape[1]))
         sums = torch.cat([_bits(block).mul_(factors).sum(1) for block in blocks])
     return mixed(sums)[:, None].cpu().numpy()
 

@@ -267,7 +267,7 @@ class SparseAutoencoder(ReconstructingAutoencoder):
     def _describe(self, training: TrainingRows, parameters: Parameters, border: Border) -> None:
         codes = self._encoded(training.X, parameters)
         if self.sparsity == "kl":
-            dead = codes.amax(0) - codes.amin(0) < SAME
+            dead = (codes.amax(0) - codes.amin(0) < SAME) & (len(codes) > 1)
         else:
             codes = (codes > 0).to(codes.dtype)
             dead = codes.amax(0) == 0
@@ -276,9 +276,9 @@ class SparseAutoencoder(ReconstructingAutoencoder):
         n_dead = int(dead.sum())
         if not training.stream and 10 * n_dead > self.n_components:
             warnings.warn(
-                f"{n_dead} of {self.n_components} units are dead: no training row "
-                f"makes a difference to them. {REMEDIES[self.sparsity]}, or take fewer "
-                "n_components.",
+                f"{type(self).__name__}: {n_dead} of {self.n_components} units are dead: no "
+                f"training row makes a difference to them. {REMEDIES[self.sparsity]}, or take "
+                "fewer n_components.",
                 ConvergenceWarning,
                 stacklevel=2,
             )

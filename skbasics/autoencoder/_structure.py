@@ -3,11 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
-from skbasics._fitted import dropped
+from skbasics._fitted import dropped, without
 from skbasics.network import (
     AbsoluteActivity,
     Architecture,
@@ -58,6 +58,14 @@ class Code(ABC):
         """Return what the codes of a stack have in common."""
         return self
 
+    def fixed(self) -> dict[str, Any]:
+        """Return what must stay while a fit is continued, by parameter."""
+        return {}
+
+    def strengths(self) -> str:
+        """Return what decides the size of its price, in words."""
+        return ""
+
 
 @dataclass(frozen=True)
 class LinearCode(Code):
@@ -105,6 +113,14 @@ class SparseCode(Code):
     def common(self) -> Self:
         """Return what the codes of a stack have in common."""
         return replace(self, weight=0.0, target=0.0)
+
+    def fixed(self) -> dict[str, Any]:
+        """Return what must stay while a fit is continued, by parameter."""
+        return {"sparsity": self.sparsity, "n_active": self.n_active}
+
+    def strengths(self) -> str:
+        """Return what decides the size of its price, in words."""
+        return f"{self.sparsity} of {self.weight} and {self.target}"
 
 
 @dataclass(frozen=True)
@@ -154,6 +170,14 @@ class GaussianCode(Code):
         """Return what the codes of a stack have in common."""
         return replace(self, beta=0.0, free_bits=0.0, kl_warmup=0, missing=False)
 
+    def fixed(self) -> dict[str, Any]:
+        """Return what must stay while a fit is continued, by parameter."""
+        return {"noise_scale": "learned" if self.learns_noise else "given"}
+
+    def strengths(self) -> str:
+        """Return what decides the size of its price, in words."""
+        return f"kl of {self.beta} and {self.free_bits}"
+
 
 class AutoencoderNetwork(NamedTuple):
     """The structure of an autoencoder's network.
@@ -174,7 +198,6 @@ class AutoencoderNetwork(NamedTuple):
     batch_norm: bool
     dropout: tuple[float, ...]
     code: Code
-    free = ("dropout",)
     objective = ReconstructionObjective
 
     @property
@@ -206,6 +229,14 @@ class AutoencoderNetwork(NamedTuple):
         return self._replace(dropout=(), code=self.code.common())
 
     common = bare
+
+    def fixed(self) -> dict[str, Any]:
+        """Return what must stay while a fit is continued, by parameter."""
+        return without(self._asdict(), "dropout", "code") | self.code.fixed()
+
+    def strengths(self) -> str:
+        """Return what decides the size of the code's price, in words."""
+        return self.code.strengths()
 
     def plain(self) -> Architecture:
         """Return the layers of one network."""

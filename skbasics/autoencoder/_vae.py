@@ -11,11 +11,11 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from skbasics._arrays import Border
-from skbasics._data import Checked
+from skbasics._data import Checked, Sample
 from skbasics._fitted import prediction_architecture
 from skbasics._gaussian import kl_to_standard_normal
 from skbasics._held_out import Parameters
-from skbasics._sklearn import Interval, StrOptions, validate_data
+from skbasics._sklearn import Interval, StrOptions
 from skbasics.autoencoder._base import AutoencoderBase, TrainingRows
 from skbasics.autoencoder._density import Density
 from skbasics.autoencoder._observed import Observed, any_missing
@@ -74,7 +74,8 @@ class VAETransformer(Density, AutoencoderBase):
         Nats of divergence a latent that cost nothing, as a mean over the batch.
     optimizer : str or Optimizer, default="adam"
         The update rule, by name ("gd", "sgd", "momentum", "nag", "rmsprop", "adam", "adamw") or
-        as an object of `skbasics.optim`. Line searches are none for functions that are drawn.
+        as an object of `skbasics.optim`. "newton" and "lbfgs" are refused: each evaluation has
+        other draws.
     alpha : float, default=0.0
         Strength of the L2 penalty on weights; biases are free.
     dropout : float or sequence of float, default=0.0
@@ -263,6 +264,7 @@ class VAETransformer(Density, AutoencoderBase):
     @property
     def elbo_curve_(self) -> list[float]:
         """The evidence lower bound, of each epoch."""
+        self._check_learned("elbo_curve_")
         pairs = zip(self.reconstruction_curve_, self.kl_curve_, strict=True)
         return [likelihood - divergence for likelihood, divergence in pairs]
 
@@ -271,9 +273,7 @@ class VAETransformer(Density, AutoencoderBase):
         return self._history[name]
 
     def _validate(self, X: Any, border: Border, **options: Any) -> Any:
-        dtype = [border.xp.float64, border.xp.float32]
-        options = {"accept_sparse": "csr", "ensure_all_finite": "allow-nan"} | options
-        return validate_data(self, X, dtype=dtype, **options)
+        return super()._validate(X, border, ensure_all_finite="allow-nan", **options)
 
     def _check(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Checked:
         data = super()._check(X, y, sample_weight, reset=reset)
@@ -281,7 +281,15 @@ class VAETransformer(Density, AutoencoderBase):
 
     def _code(self, X: Any) -> Code:
         learns_noise = self.likelihood == "gaussian" and self.noise_scale == "learned"
-        return GaussianCode(self.beta, self.free_bits, self.kl_warmup, learns_noise, any_missing(X))
+        continued = getattr(self, "_structure", None)
+        missing = continued is not None and continued.code.missing
+        return GaussianCode(self.beta, self.free_bits, self.kl_warmup, learns_noise, missing)
+
+    def _read_off(self, sample: Sample, theta: Tensor, statistics: Tensor, first: bool) -> None:
+        code = self._structure.code
+        if not code.missing and any_missing(TrainingRows.of(sample).X):
+            self._structure = self._structure._replace(code=replace(code, missing=True))
+        super()._read_off(sample, theta, statistics, first)
 
     def _loss(self) -> Loss:
         missing = self._structure.code.missing
@@ -307,8 +315,9 @@ class VAETransformer(Density, AutoencoderBase):
         n_unused = int((~active).sum())
         if not training.stream and 2 * n_unused > self.n_components:
             warnings.warn(
-                f"The posterior has collapsed onto the prior in {n_unused} of {self.n_components} "
-                "latents: they are the same for all rows. If you want them used, try "
+                f"{type(self).__name__}: the posterior has collapsed onto the prior in {n_unused} "
+                f"of {self.n_components} latents: they are the same for all rows. If you want them "
+                "used, try "
                 f"kl_warmup={max(10, 2 * self.kl_warmup)}, a smaller beta than {self.beta:g}, or "
                 "more epochs; else take fewer n_components.",
                 ConvergenceWarning,

@@ -5,7 +5,7 @@ from skbasics.network._augmentation import AUGMENTATIONS, Augmentation
 from skbasics.network._batch_norm import BatchNorm
 from skbasics.network._convolution import Convolution, Flatten, Images, Pair, Shape
 from skbasics.network._initial import gaussian, glorot_uniform
-from skbasics.network._latent import GaussianLatent
+from skbasics.network._latent import GaussianLatent, means_and_log_variances
 from skbasics.network._layer import Layer, PricedLayer, TrainingPass
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._likelihoods import BernoulliLikelihood, GaussianLikelihood
@@ -86,6 +86,7 @@ __all__ = [
     "gaussian",
     "glorot_uniform",
     "log_noise",
+    "means_and_log_variances",
     "mixed",
     "resolve_loss",
 ]

@@ -1,5 +1,6 @@
 """The code of a variational autoencoder: a Gaussian a row, and a draw from it."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ from skbasics._gaussian import kl_to_standard_normal
 from skbasics.network._layer import Buffers, PricedLayer, RandomLayer, TrainingPass
 from skbasics.network._layers import FunctionModule
 from skbasics.network._row_noise import row_noise
+
+LEAST, MOST = -30.0, 10.0
+"""Log variances beyond these, which rows like no others may have, are taken for them."""
 
 
 class GaussianLatent(PricedLayer, RandomLayer):
@@ -53,7 +57,7 @@ class GaussianLatent(PricedLayer, RandomLayer):
 
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
         self._seeds += 1
-        mean, log_variance = self._parts(X)
+        mean, log_variance = means_and_log_variances(X)
         self.noise = row_noise(training.keys, self._seeds, self.width).to(X.dtype)
         self._scale = torch.exp(log_variance / 2)
         self._mean, self._shares = mean, training.shares
@@ -66,7 +70,7 @@ class GaussianLatent(PricedLayer, RandomLayer):
         counts = (self._per_latent > self._column(self.free_bits)).to(delta.dtype)
         strength = (self._column(self._strength()) * counts)[:, None] * self._shares
         back = torch.empty(*delta.shape[:2], 2 * self.width, dtype=delta.dtype, device=delta.device)
-        by_mean, by_log_variance = self._parts(back)
+        by_mean, by_log_variance = back[..., : self.width], back[..., self.width :]
         torch.addcmul(delta, strength, self._mean, out=by_mean)
         torch.mul(delta, self._scale, out=by_log_variance).mul_(self.noise)
         by_log_variance.addcmul_(strength, self._scale.square() - 1).div_(2)
@@ -79,21 +83,18 @@ class GaussianLatent(PricedLayer, RandomLayer):
         X: Tensor,
         training: TrainingPass | None = None,
     ) -> Tensor:
-        mean, log_variance = self._parts(X)
+        mean, log_variance = means_and_log_variances(X)
         return mean if training is None else mean + torch.exp(log_variance / 2) * self.noise
 
     def price(self, X: Tensor, training: TrainingPass) -> Tensor:
-        return self._priced(training.mean(kl_to_standard_normal(*self._parts(X))))
+        return self._priced(training.mean(kl_to_standard_normal(*means_and_log_variances(X))))
 
     @property
     def measures(self) -> Tensor:
         return self._per_latent.sum(1)
 
     def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module:
-        return FunctionModule(lambda X: X[..., : self.width])
-
-    def _parts(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        return X[..., : self.width], X[..., self.width :]
+        return FunctionModule(functools.partial(_means, self.width))
 
     def _priced(self, per_latent: Tensor) -> Tensor:
         floors = per_latent.new_tensor(self.free_bits)[:, None]
@@ -108,3 +109,16 @@ class GaussianLatent(PricedLayer, RandomLayer):
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return self._mean.new_tensor(values)[:, None]
+
+
+def means_and_log_variances(X: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the Gaussians that an encoder's output stands for, variances kept in bounds.
+
+    Gradients go through the bounds, and lead back.
+    """
+    mean, log_variance = X.chunk(2, -1)
+    return mean, log_variance + (log_variance.clamp(LEAST, MOST) - log_variance).detach()
+
+
+def _means(width: int, X: Tensor) -> Tensor:
+    return X[..., :width]

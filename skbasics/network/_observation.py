@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from skbasics.network._layer import Buffers, Layer, ParameterShape, TrainingPass
-from skbasics.network._layers import FunctionModule
 
 NOISE_FLOOR = 1e-4
 """The least noise that is learned, in scales of the data."""
@@ -40,8 +39,19 @@ class FillMissing(Layer):
         return _filled(X, statistics[0])
 
     def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module:
-        fill = statistics[0].clone()
-        return FunctionModule(lambda X: _filled(X, fill))
+        return FillModule(statistics[0].clone())
+
+
+class FillModule(nn.Module):
+    """The same as a torch module."""
+
+    def __init__(self, fill: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("fill", fill)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Fill in what is missing."""
+        return _filled(X, self.fill)
 
 
 def _filled(X: Tensor, fill: Tensor) -> Tensor:

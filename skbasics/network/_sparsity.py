@@ -1,5 +1,6 @@
 """What makes codes sparse: prices of activity, a limit on it, and decoders that cannot cheat."""
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -99,7 +100,7 @@ class LargestUnits(Layer):
         self.k = k
 
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
-        out, self._places, self._active, self._lowered = self._largest(X)
+        out, self._places, self._active, self._lowered = _largest(self.k, X)
         return out
 
     def backward(self, delta: Tensor, input_needed: bool = True) -> Tensor | None:
@@ -117,23 +118,27 @@ class LargestUnits(Layer):
         X: Tensor,
         training: TrainingPass | None = None,
     ) -> Tensor:
-        return self._largest(X)[0]
+        return _code(self.k, X)
 
     def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> nn.Module:
-        return FunctionModule(lambda X: self._largest(X)[0])
+        return FunctionModule(functools.partial(_code, self.k))
 
-    def _largest(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Return the code, the places of the largest, which are on, and whose threshold fell."""
-        width = X.shape[-1]
-        values, places = torch.topk(X, min(self.k + 1, width), dim=-1)
-        kept, lowered = values[..., : self.k], None
-        if self.k < width:
-            threshold = values[..., self.k :]
-            kept = kept - threshold.clamp(max=0)
-            lowered = (threshold < 0).to(X.dtype)
-        kept = torch.relu(kept)
-        out = torch.zeros_like(X).scatter(-1, places[..., : self.k], kept)
-        return out, places, (kept > 0).to(X.dtype), lowered
+
+def _code(k: int, X: Tensor) -> Tensor:
+    return _largest(k, X)[0]
+
+
+def _largest(k: int, X: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Return the code, the places of the largest, which are on, and whose threshold fell."""
+    values, places = torch.topk(X, min(k + 1, X.shape[-1]), dim=-1)
+    kept, lowered = values[..., :k], None
+    if k < X.shape[-1]:
+        threshold = values[..., k:]
+        kept = kept - threshold.clamp(max=0)
+        lowered = (threshold < 0).to(X.dtype)
+    kept = torch.relu(kept)
+    out = torch.zeros_like(X).scatter(-1, places[..., :k], kept)
+    return out, places, (kept > 0).to(X.dtype), lowered
 
 
 class UnitColumns(Dense):

@@ -1,12 +1,12 @@
 """The structure of a convolutional network: what its parameters come to, layer by layer."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from skbasics._fitted import dropped
+from skbasics._fitted import dropped, without
 from skbasics.network import (
     AUGMENTATIONS,
     Architecture,
@@ -56,7 +56,6 @@ class ImageNetwork(NamedTuple):
     pixels: bool
     augment: str | Callable | None = None
     precision: str | None = None
-    free = ("dropout", "augment", "precision")
     objective = NetworkObjective
     warmup = 0
 
@@ -78,6 +77,14 @@ class ImageNetwork(NamedTuple):
     def common(self) -> "ImageNetwork":
         """Return what the structures of a stack have in common."""
         return self._replace(dropout=())
+
+    def fixed(self) -> dict[str, Any]:
+        """Return what must stay while a fit is continued, by parameter."""
+        return without(self._asdict(), "dropout", "augment", "precision")
+
+    def strengths(self) -> str:
+        """Return nothing: its loss is that of its output."""
+        return ""
 
     def architecture(self, stack: Sequence["ImageNetwork"] = ()) -> Architecture:
         """Return the layers that train a stack of such structures; for prediction, of none.

@@ -180,7 +180,7 @@ def check_repeatable(objective: Any, name: str) -> None:
     """Raise if a second evaluation of a batch is another function."""
     if not objective.repeatable:
         raise ValueError(
-            f"{name} evaluates a batch more than once, and with dropout or batch_norm each time "
-            "is another function. Set dropout=0.0 and batch_norm=False, or take an optimizer "
-            "that needs one gradient a step."
+            f"{name} evaluates a batch more than once, and with dropout, batch_norm or draws of "
+            "latents each time is another function. Take an optimizer that needs one gradient a "
+            "step ('adam'), or set dropout=0.0 and batch_norm=False."
         )

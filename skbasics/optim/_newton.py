@@ -154,7 +154,8 @@ class _Model:
                 "Newton needs second derivatives, and they are not finite here. " + ELSE
             )
         damping = damping[moving] if isinstance(damping, Tensor) else damping
-        curvatures, vectors = torch.linalg.eigh(second)
+        # In float32 LAPACK gives up on some matrices of which many rows are zero.
+        curvatures, vectors = (part.to(second.dtype) for part in torch.linalg.eigh(second.double()))
         # Curvatures that the rounding of the largest may have made say nothing.
         floor = (_rounding(curvatures) * curvatures.abs().amax(1, keepdim=True)).clamp(min=damping)
         slopes = (vectors.mT @ gradient[..., None])[..., 0]

@@ -1,16 +1,20 @@
 """Two latents of an autoencoder: where rows lie, and what lies in between."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+import torch
 from scipy.stats import norm
+from sklearn import get_config
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from skbasics._arrays import as_numpy
+from skbasics._arrays import Border, as_numpy
 from skbasics._sklearn import check_matplotlib_support
 from skbasics.plots._axes import take_axes
-from skbasics.plots._images import as_images
+from skbasics.plots._images import as_colours, as_images, ends
 from skbasics.plots._inner import innermost
 
 MOST_CLASSES = 20
@@ -134,9 +138,10 @@ class LatentSpaceDisplay:
                 "autoencoder, a pipeline that ends in one, or a fitted search."
             )
         check_is_fitted(autoencoder)
-        codes = None if X is None else as_numpy(autoencoder.transform(X))
-        n_latents = autoencoder.n_components if codes is None else codes.shape[1]
+        codes = None if X is None else _dense(autoencoder.transform(X))
+        n_latents = _n_latents(autoencoder, codes)
         _check_latents(autoencoder, components, n_latents, codes)
+        y = _colours(y, codes)
         grid = _grid(autoencoder, codes, components, n_grid)
         decoded = _decoded(autoencoder, grid, components, codes, n_latents)
         images = as_images(decoded, image_shape)
@@ -144,7 +149,7 @@ class LatentSpaceDisplay:
             images=images.reshape(n_grid, n_grid, *images.shape[1:]),
             grid=grid,
             codes=None if codes is None else codes[:, list(components)],
-            y=None if y is None else np.asarray(as_numpy(y)),
+            y=y,
             components=tuple(components),
         )
         return display.plot(ax, **options)
@@ -184,7 +189,7 @@ class LatentSpaceDisplay:
         if self.y is None:
             return [panel.scatter(*self.codes.T, color="0.4", **look)]
         classes = np.unique(self.y)
-        if len(classes) > MOST_CLASSES:
+        if len(classes) > MOST_CLASSES and classes.dtype.kind in "biuf":
             return [panel.scatter(*self.codes.T, c=self.y, **look)]
         import matplotlib
 
@@ -204,7 +209,7 @@ class LatentSpaceDisplay:
         height, width = tiles.shape[2:4]
         mosaic = np.moveaxis(tiles, 1, 2).reshape(n_grid * height, n_grid * width, *channels)
         if channels:
-            mosaic = np.nan_to_num(np.clip(mosaic, 0, 1), nan=1.0)
+            mosaic = as_colours(mosaic, *ends(self.images))
         image = panel.imshow(
             mosaic, cmap=cmap, extent=(0, n_grid, 0, n_grid), interpolation="nearest"
         )
@@ -217,7 +222,8 @@ class LatentSpaceDisplay:
 def _check_latents(
     autoencoder: Any, components: Sequence[int], n_latents: int, codes: np.ndarray | None
 ) -> None:
-    if len(components) != 2 or not all(0 <= part < n_latents for part in components):
+    whole = all(isinstance(part, Integral) and 0 <= part < n_latents for part in components)
+    if not whole or len(set(components)) != 2 or len(components) != 2:
         raise ValueError(
             f"components={components!r} are no two latents: this {type(autoencoder).__name__} has "
             f"{n_latents}, counted from 0."
@@ -252,4 +258,27 @@ def _decoded(
     falling, rising = np.meshgrid(grid[1][::-1], grid[0], indexing="ij")
     points = np.tile(centre, (falling.size, 1))
     points[:, components[0]], points[:, components[1]] = rising.ravel(), falling.ravel()
-    return np.asarray(autoencoder.inverse_transform(points))
+    if get_config()["array_api_dispatch"] and hasattr(autoencoder, "_theta"):
+        points = Border.like(autoencoder._theta).as_caller(torch.from_numpy(points))
+    return _dense(autoencoder.inverse_transform(points))
+
+
+def _n_latents(autoencoder: Any, codes: np.ndarray | None) -> int:
+    if codes is not None:
+        return codes.shape[1]
+    return autoencoder.get_feature_names_out().shape[0]
+
+
+def _colours(y: Any, codes: np.ndarray | None) -> np.ndarray | None:
+    """Return what colours the codes, a value for each."""
+    if y is None:
+        return None
+    if codes is None:
+        raise ValueError("y colours the codes of rows. Pass X, the rows, with it.")
+    y = column_or_1d(as_numpy(y))
+    check_consistent_length(codes, y)
+    return y
+
+
+def _dense(X: Any) -> np.ndarray:
+    return np.asarray(as_numpy(X))

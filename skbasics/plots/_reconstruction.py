@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skbasics._arrays import as_numpy
 from skbasics._sklearn import check_matplotlib_support
 from skbasics.plots._axes import take_axes
-from skbasics.plots._images import as_images, show
+from skbasics.plots._images import as_images, ends, show
 from skbasics.plots._inner import innermost
 
 MOST_ROWS = 40
@@ -169,8 +169,7 @@ class ReconstructionDisplay:
         return self.ax_.inset_axes(bounds)
 
     def _draw_images(self, cmap: Any) -> None:
-        low = min(np.nanmin(part) for part in (self.rows, self.reconstructions))
-        high = max(np.nanmax(part) for part in (self.rows, self.reconstructions))
+        low, high = ends(self.rows, self.reconstructions)
         for panels, part in zip(self.axes_, (self.rows, self.reconstructions), strict=True):
             images = as_images(part, self.image_shape)
             pairs = zip(panels, images, strict=True)
@@ -180,9 +179,10 @@ class ReconstructionDisplay:
         for part, look in ((self.rows, "-"), (self.reconstructions, "--")):
             pairs = zip(self.axes_[0], part, strict=True)
             self.lines_.append([panel.plot(row, look, lw=1)[0] for panel, row in pairs])
-        low, high = np.nanmin(self.rows), np.nanmax(self.rows)
+        low, high = ends(self.rows, self.reconstructions)
+        margin = 0.1 * (high - low) or 1.0
         for panel in self.axes_[0]:
-            panel.set(xticks=[], yticks=[], ylim=(low - 0.1 * (high - low), 1.1 * high - 0.1 * low))
+            panel.set(xticks=[], yticks=[], ylim=(low - margin, high + margin))
 
 
 def _dense(X: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -102,7 +102,7 @@ def test_strengths_may_change_while_a_fit_goes_on_and_its_kind_may_not():
     sparse = SparseAutoencoder(4, warm_start=True, max_iter=2).fit(X)
     sparse.set_params(sparsity_weight=1.0, target_activation=0.2).fit(X)
     sparse.set_params(sparsity="l1")
-    with pytest.raises(ValueError, match="code was SparseCode"):
+    with pytest.raises(ValueError, match=r"sparsity was 'kl' in the fit .* is now 'l1'\."):
         sparse.fit(X)
     assert sparse.sparsity == "l1"
     assert len(sparse.loss_curve_) == 4
@@ -238,6 +238,19 @@ def test_searches_find_what_scikit_learns_find_by_the_estimators_own_score(estim
     assert ours.best_estimator_.transform(X).shape == (300, ours.best_estimator_.n_components)
 
 
+@pytest.mark.filterwarnings("ignore:Scoring failed", "ignore:One or more of the test scores")
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_features_are_is_checked_in_searches_too(order):
+    rows = np.random.RandomState(0).uniform(size=(300, 6))
+    rows[0, 0] = 7
+    grid = {"loss": ["squared_error", "bernoulli"][::order]}
+    search = GridSearchCV(Autoencoder(2, max_iter=3, random_state=0), grid, cv=3, refit=False)
+    with pytest.warns(FitFailedWarning):
+        search.fit(rows)
+    failed = np.isnan(search.cv_results_["split1_test_score"])
+    assert failed.tolist() == [loss == "bernoulli" for loss in grid["loss"]]
+
+
 def test_in_a_pipeline_before_a_classifier():
     pipeline = make_pipeline(
         MinMaxScaler(),
@@ -370,6 +383,49 @@ def test_hidden_features_are_counted_through_encoder_and_decoder():
         np.testing.assert_allclose(modules(torch.from_numpy(X)), fitted.reconstruct(X), atol=1e-12)
 
 
+@EACH
+def test_the_module_can_be_saved(estimator):
+    fitted = clone(estimator).fit(X)
+    module = pickle.loads(pickle.dumps(fitted.to_torch()))
+    with torch.no_grad():
+        codes = module.encoder(torch.from_numpy(X))
+    np.testing.assert_allclose(codes, fitted.transform(X), atol=1e-12)
+
+
+@EACH
+def test_an_interrupted_stream_leaves_the_estimator_as_it_was(estimator, monkeypatch):
+    fitted = clone(estimator).partial_fit(X)
+    losses = list(fitted.loss_curve_)
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(estimator), "_describe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.partial_fit(X)
+    assert fitted.loss_curve_ == losses
+
+
+def test_values_that_share_a_place_are_added():
+    doubled = sp.csr_array((np.repeat(X[X > 0] / 2, 2), _twice(X > 0), _ends(X > 0)), X.shape)
+    options = {"max_iter": 3, "random_state": 0}
+    sparse = VAETransformer(2, likelihood="bernoulli", **options).fit(doubled)
+    dense = VAETransformer(2, likelihood="bernoulli", **options).fit(X)
+    np.testing.assert_allclose(sparse._theta, dense._theta, atol=1e-12)
+    assert not doubled.has_canonical_format
+    two = sp.csr_array((np.full(4, 0.7), np.array([0, 0, 1, 2]), np.array([0, 4])), (1, 64))
+    with pytest.raises(ValueError, match=r"X goes from 0 to 1\.4"):
+        sparse.score(two)
+
+
+def _twice(present):
+    return np.repeat(np.nonzero(present)[1], 2)
+
+
+def _ends(present):
+    return np.concatenate([[0], np.cumsum(2 * present.sum(1))])
+
+
 # Bad input.
 
 
@@ -410,7 +466,8 @@ def test_own_parameters_that_are_bad(estimator, message):
 def test_rows_outside_the_domain():
     message = (
         r"loss='bernoulli' models features between 0 and 1, and X goes from 0 to 16\. Scale it "
-        r"\(MinMaxScaler before it, or X / 255 for pixels\), or take loss='squared_error'\."
+        r"\(MinMaxScaler\(clip=True\) before it, or X / 255 for pixels\), or take "
+        r"loss='squared_error'\."
     )
     with pytest.raises(ValueError, match=message):
         Autoencoder(loss="bernoulli").fit(DIGITS)

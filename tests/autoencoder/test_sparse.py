@@ -84,7 +84,7 @@ def test_dead_units_are_told_once_with_the_parameter_to_try():
     dead = np.flatnonzero(fitted.transform(X).max(0) == 0)
     np.testing.assert_array_equal(fitted.dead_units_, dead)
     assert len(dead) > 6
-    assert told[0].startswith(f"{len(dead)} of 64 units are dead")
+    assert told[0].startswith(f"SparseAutoencoder: {len(dead)} of 64 units are dead")
     still = {"optimizer": SGD(1e-300), "max_iter": 1}
     with pytest.warns(ConvergenceWarning, match="sparsity_weight, or raise target_activation"):
         same = SparseAutoencoder(4, **still).fit(np.ones((10, 3)))
@@ -109,6 +109,14 @@ def test_history_has_the_price():
     total = history["reconstruction_loss"] + history["sparsity"]
     np.testing.assert_allclose(total, history["loss"], rtol=1e-12)
     assert (history["sparsity"] > 0).all()
+
+
+def test_newton_takes_rectified_codes_in_float32():
+    """Units that are off on all rows leave rows of zeros in the Hessian."""
+    X = np.random.RandomState(0).standard_normal((30, 3)).astype(np.float32)
+    fitted = SparseAutoencoder(12, sparsity="l1", optimizer="newton", max_iter=20, random_state=0)
+    assert np.isfinite(fitted.fit(X).loss_curve_).all()
+    assert fitted.loss_curve_[-1] < 0.9 * fitted.loss_curve_[0]
 
 
 def test_more_active_units_than_units():

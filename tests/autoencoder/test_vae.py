@@ -10,8 +10,10 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import MinMaxScaler
 
 from skbasics import SGD, Adam, VAETransformer
+from skbasics.autoencoder._observed import Observed
 
 DIGITS = load_digits().data / 16
 LINEAR = {
@@ -151,7 +153,7 @@ def test_free_bits_keep_every_latent_in_use():
 
 def test_patience_waits_for_the_warm_up():
     options = {"optimizer": Adam(1e-2), "max_iter": 100, "n_iter_no_change": 3, "random_state": 0}
-    vae = VAETransformer(2, (16,), kl_warmup=30, tol=0.5, **options).fit(DIGITS)
+    vae = VAETransformer(2, (16,), kl_warmup=30, beta=5.0, tol=0.5, **options).fit(DIGITS)
     assert 30 < vae.n_iter_ < 100
     curve = vae.loss_curve_
     assert np.argmin(curve) < 30  # it was better while the divergence was cheap
@@ -274,6 +276,8 @@ def test_scores_do_not_depend_on_the_rows_beside_them_nor_on_the_call():
         ValueError, match="n_importance must be a whole number of draws >= 1, got 0"
     ):
         vae.log_likelihood(DIGITS, 0)
+    with pytest.raises(ValueError, match="n_samples must be a whole number of rows >= 1, got 0"):
+        vae.sample(0)
 
 
 def test_values_outside_the_unit_interval_show_their_range():
@@ -287,6 +291,9 @@ def test_values_outside_the_unit_interval_show_their_range():
     for method in (vae.score_samples, vae.log_likelihood):
         with pytest.raises(ValueError, match=message):
             method(sp.csr_array(X))
+    scaled = MinMaxScaler().fit_transform(DIGITS * 0.3236180904522613 + 0.7)
+    assert scaled.max() > 1  # by rounding
+    VAETransformer(likelihood="bernoulli", max_iter=2).fit(scaled)
     assert np.isfinite(vae.transform(X)).all()  # the encoder may see what it likes
 
 
@@ -323,3 +330,68 @@ def test_parameters_changed_after_the_fit_do_not_change_the_model():
     after = vae.score_samples(DIGITS), vae.sample(3, random_state=0, noise=True)
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_features_that_vary_by_rounding_alone_are_constant(dtype):
+    for X in (np.full((100, 5), 0.1), np.full((100, 5), 123.456), np.tile(DIGITS[:1], (50, 1))):
+        vae = VAETransformer(2, (8,), max_iter=30, random_state=0)
+        vae.fit(X.astype(dtype))
+        assert np.abs(vae.loss_curve_).max() < 1e3
+        assert vae.noise_scale_ > 0.5  # of the scale of one that stands for none
+
+
+def test_what_is_read_off_the_rows_keeps_its_digits():
+    X = (1e5 + low_rank(500)).astype(np.float32)
+    known, _ = with_holes(X)
+    weights = np.random.RandomState(0).uniform(size=500)
+    observed = Observed.of(torch.from_numpy(known), torch.from_numpy(weights), torch.zeros(1))
+    masked = np.ma.masked_invalid(known.astype(np.float64))
+    mean = np.ma.average(masked, axis=0, weights=weights)
+    np.testing.assert_allclose(observed.mean, mean, rtol=1e-12)
+    total = np.ma.average(np.square(masked - mean), axis=0, weights=weights)
+    shares = (weights[:, None] * ~masked.mask).sum(0)
+    np.testing.assert_allclose(observed.weight, shares, rtol=1e-12)
+    np.testing.assert_allclose(observed.scale, np.sqrt(np.average(total, weights=shares)))
+
+
+def test_a_model_remembers_that_it_has_seen_missing_values():
+    X = low_rank(600, noise=0.1)
+    known, holes = with_holes(X, 0.2)
+    vae = VAETransformer(3, (16,), optimizer=Adam(1e-2), max_iter=60, random_state=0).fit(known)
+    before = np.abs(vae.reconstruct(known) - X)[holes].mean()
+    after = np.abs(vae.partial_fit(X[:1]).reconstruct(known) - X)[holes].mean()
+    assert after < 1.2 * before
+
+
+def test_missing_values_of_rows_that_do_not_count_do_not_count():
+    known, _ = with_holes(DIGITS[:100], 0.3)
+    counts = np.arange(100) % 3 > 0
+    rows = np.where(counts[:, None], DIGITS[:100], known)
+    options = {"max_iter": 5, "random_state": 0}
+    weighted = VAETransformer(2, **options).fit(rows, sample_weight=counts.astype(float))
+    without = VAETransformer(2, **options).fit(DIGITS[:100][counts])
+    np.testing.assert_allclose(weighted.reconstruct(known), without.reconstruct(known), rtol=1e-9)
+
+
+def test_rows_like_no_others_have_low_scores_and_not_none():
+    rows = np.random.RandomState(0).standard_normal((300, 6))
+    for seed in range(3):
+        vae = VAETransformer(2, max_iter=20, random_state=seed).fit(rows)
+        far = np.outer([1e6, -1e6, 1e4], np.ones(6))
+        for method in (vae.score_samples, vae.log_likelihood):
+            assert (method(far) < method(rows).min()).all()
+        assert np.isfinite(vae.reconstruct(np.where([True] + 5 * [False], np.nan, far))).all()
+
+
+def test_a_changed_strength_gets_new_patience():
+    options = {"warm_start": True, "max_iter": 30, "random_state": 0}
+    vae = VAETransformer(2, (8,), beta=0.1, **options).fit(DIGITS[:300])
+    vae.set_params(beta=5.0).fit(DIGITS[:300])
+    assert vae.n_iter_ == 30
+    assert vae.best_loss_ == min(vae.loss_curve_[30:])
+
+
+def test_a_warm_up_that_is_longer_than_the_fit():
+    with pytest.warns(ConvergenceWarning, match="before the warm-up of 50 epochs was over"):
+        VAETransformer(2, (8,), kl_warmup=50, max_iter=5).fit(DIGITS)

@@ -1,9 +1,15 @@
 """What an autoencoder makes of rows, and what lies between its codes."""
 
+import copy
+
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from scipy.stats import norm
+from sklearn import config_context
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -119,7 +125,7 @@ def test_they_say_what_they_cannot_draw(vae):
             display.from_estimator(Autoencoder(), ROWS)
     with pytest.raises(ValueError, match="X has 100 rows, too many to look at"):
         ReconstructionDisplay.from_estimator(vae, SCALED)
-    message = r"Rows of 64 features are no images of \(9, 8\)\. Pass image_shape=\(height, width\)"
+    message = r"Rows of 64 features are no images of \(9, 8\)\. Pass image_shape=\(height, width\),"
     for display in (ReconstructionDisplay, LatentSpaceDisplay):
         with pytest.raises(ValueError, match=message):
             display.from_estimator(vae, SCALED[:2], image_shape=(9, 8))
@@ -128,3 +134,48 @@ def test_they_say_what_they_cannot_draw(vae):
     plain = Autoencoder(2, max_iter=1).fit(SCALED)
     with pytest.raises(ValueError, match=r"have no prior to take a grid from\. Pass X"):
         LatentSpaceDisplay.from_estimator(plain)
+    with pytest.raises(ValueError, match="are no images of 64"):
+        ReconstructionDisplay.from_estimator(vae, SCALED[:2], image_shape=64)
+    with pytest.raises(ValueError, match="are no two latents"):
+        LatentSpaceDisplay.from_estimator(vae, components=(1, 1))
+    with pytest.raises(ValueError, match="y colours the codes of rows"):
+        LatentSpaceDisplay.from_estimator(vae, y=LABELS)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        LatentSpaceDisplay.from_estimator(vae, SCALED, LABELS[:50])
+
+
+def test_frames_tensors_and_changed_parameters_make_no_difference(vae):
+    expected = LatentSpaceDisplay.from_estimator(vae, SCALED, n_grid=3)
+    framed = clone(vae).set_output(transform="pandas").fit(SCALED)
+    display = LatentSpaceDisplay.from_estimator(framed, SCALED, pd.Series(LABELS), n_grid=3)
+    np.testing.assert_array_equal(display.codes, expected.codes)
+    with config_context(array_api_dispatch=True):
+        tensors = torch.from_numpy(SCALED)
+        fitted = clone(vae).fit(tensors)
+        for X in (None, tensors):
+            display = LatentSpaceDisplay.from_estimator(fitted, X, n_grid=3)
+            np.testing.assert_allclose(display.images, expected.images, atol=1e-9)
+    changed = copy.copy(vae).set_params(n_components=7)
+    display = LatentSpaceDisplay.from_estimator(changed, n_grid=3)
+    np.testing.assert_array_equal(display.images, expected.images)
+
+
+def test_colours_share_a_scale_and_many_words_are_classes():
+    rows = np.random.default_rng(0).uniform(0, 255, (60, 12))
+    plain = Autoencoder(2, max_iter=2, random_state=0).fit(rows)
+    words = np.array([f"word {i % 25}" for i in range(60)])
+    display = LatentSpaceDisplay.from_estimator(plain, rows, words, image_shape=(2, 2, 3), n_grid=3)
+    assert len(display.scatters_) == 25
+    picture = display.image_.get_array()
+    low, high = display.images.min(), display.images.max()
+    np.testing.assert_allclose(picture[:2, :2], (display.images[0, 0] - low) / (high - low))
+    grey = LatentSpaceDisplay.from_estimator(plain, rows, image_shape=(3, 4, 1), n_grid=2)
+    assert grey.images.shape == (2, 2, 3, 4)
+
+
+def test_lines_of_rows_without_values_or_without_ups_and_downs():
+    vae = VAETransformer(1, (), max_iter=1, random_state=0).fit(np.ones((5, 4)))
+    rows = np.array([[np.nan] * 4, [1.0] * 4])
+    display = ReconstructionDisplay.from_estimator(vae, rows)
+    low, high = display.axes_[0, 0].get_ylim()
+    assert low < min(1, display.reconstructions.min()) <= display.reconstructions.max() < high
