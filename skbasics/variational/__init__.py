@@ -7,7 +7,7 @@ from skbasics.variational._divergence import (
     jensen_shannon,
     kl_divergence,
 )
-from skbasics.variational._mixture import VariationalGaussianMixture
+from skbasics.variational._mixture._mixture import VariationalGaussianMixture
 from skbasics.variational._posterior import VariationalPosterior, fit_variational
 from skbasics.variational._regression import VariationalRegressor
 

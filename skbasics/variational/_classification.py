@@ -269,6 +269,21 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         P, border = self._probabilities(X, "predict_proba")
         return border.as_caller(P)
 
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of the probabilities, which is never -inf.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to classify.
+
+        Returns
+        -------
+        log_probabilities : array of shape (n_samples, n_classes)
+        """
+        P, border = self._probabilities(X, "predict_log_proba")
+        return border.as_caller(P.clamp(min=torch.finfo(P.dtype).tiny).log())
+
     def _probabilities(self, X: Any, method: str) -> tuple[Tensor, Any]:
         X, border = self._rows(X, method)
         if self._is_closed:
@@ -342,7 +357,9 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         learned = self.prior_scale == "learned"
         if first:
             precision = X.new_full((n_weights + self._width,), HEIGHT_SCALE**-2)
-            precision[:n_weights] = 1.0 if learned else self.prior_scale**-2
+            # Learned, it starts where logits vary by about one.
+            spread = float(problem.mean_of((X - center).square()).mean()) or 1.0
+            precision[:n_weights] = spread if learned else self.prior_scale**-2
             prior = Prior(torch.zeros_like(precision), precision)
         else:
             prior = Prior.of(*(as_tensor(part, **place) for part in (self._mean, self._scale)))

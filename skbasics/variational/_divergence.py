@@ -182,7 +182,8 @@ def jensen_shannon(p: Any, q: Any) -> Any:
     0.6931
     """
     (p, q), back = _distributions(p, q)
-    middle = (p + q) / 2
+    least = torch.nextafter(p.new_zeros(()), p.new_ones(()))
+    middle = torch.maximum((p + q) / 2, torch.minimum(p + q, least))  # half of the least is zero
     return back((_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2)
 
 

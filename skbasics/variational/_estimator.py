@@ -16,9 +16,10 @@ from tqdm import tqdm
 from skbasics._arrays import as_tensor, compute_device, own_random_state
 from skbasics._atomic import training_method
 from skbasics._callbacks import FitTasks
-from skbasics._data import Checked, check_data, floating_dtype
+from skbasics._data import Checked, as_weights, check_data, floating_dtype
 from skbasics._options import EngineParameters
 from skbasics._sklearn import CallbackSupportMixin, Interval, StrOptions
+from skbasics._training import Rows
 from skbasics.network import ACTIVATIONS, Loss, feed_forward
 from skbasics.optim import OPTIMIZERS, Optimizer
 from skbasics.variational._fitted_posterior import FittedPosterior
@@ -38,7 +39,7 @@ RATIO_ROWS = 10**7
 
 PRIVATE = (
     *("_mean", "_scale", "_center", "_draws", "_seed", "_units", "_sizes", "_width"),
-    "_moments",
+    *("_activation", "_moments"),
 )
 """The private attributes of a fitted estimator."""
 
@@ -135,25 +136,33 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
             )
         target = self._encode(data.y, first, classes)
         sizes = self._hidden_layer_sizes()
-        if not first and sizes != self._sizes:
-            raise ValueError(
-                f"hidden_layer_sizes was {self._sizes} in the fit that this one continues, and is "
-                f"now {sizes}. Set it back, or start afresh with fit."
-            )
-        self._sizes, (self._width, loss) = sizes, self._model()
+        self._keep("hidden_layer_sizes", "_sizes", sizes, first)
+        self._keep("activation", "_activation", self.activation, first)
+        self._width, loss = self._model()
         device = compute_device(data.border, self.device)
         X = as_tensor(data.X, device=device, dtype=None if sizes else torch.float64).contiguous()
         y = as_tensor(target, device=device)
+        rows = Rows(X, y.to(X.dtype) if y.is_floating_point() else y)
         return Problem(
-            X,
-            y.to(X.dtype) if y.is_floating_point() else y,
-            None if data.weights is None else as_tensor(data.weights, device=device).to(X.dtype),
+            rows.X,
+            rows.y,
+            as_weights(data.weights, rows),
             feed_forward(X.shape[1], sizes, self._width, activation=self.activation),
             loss,
             self._independent(sizes),
             own_random_state(self.random_state),
             data.border,
         )
+
+    def _keep(self, name: str, attribute: str, value: Any, first: bool) -> None:
+        """Set what a fit is made with; raise if it is another than in the fit continued."""
+        before = value if first else getattr(self, attribute)
+        if before != value:
+            raise ValueError(
+                f"{name} was {before!r} in the fit that this one continues, and is now {value!r}. "
+                "Set it back, or start afresh with fit."
+            )
+        setattr(self, attribute, value)
 
     def _hidden_layer_sizes(self) -> tuple[int, ...]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -218,6 +227,8 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
             )
         self._seed = int(problem.random_state.randint(2**31 - 1))
         self.pareto_k_ = -math.inf
+        for name in ("r_hat_", "effective_sample_size_"):  # which an earlier sampler may have left
+            vars(self).pop(name, None)
         if found.log_density is None:
             return
         n_ratios = max(250, min(N_RATIOS, RATIO_ROWS // (len(problem.X) * self._width)))

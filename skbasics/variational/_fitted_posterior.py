@@ -1,6 +1,7 @@
 """A fitted posterior: its draws, its moments, and what a model says over it."""
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class FittedPosterior:
     """What an estimator can do once it has a posterior.
 
     It reads the private attributes ``_mean``, ``_scale``, ``_center``, ``_draws``, ``_seed``,
-    ``_units``, ``_sizes`` and ``_width``, and the parameters ``activation`` and ``device``.
+    ``_units``, ``_sizes``, ``_width`` and ``_activation``, and the parameter ``device``.
     """
 
     def _validate(self, X: Any, border: Border, **options: Any) -> Any:
@@ -56,7 +57,7 @@ class FittedPosterior:
 
     def _architecture(self) -> Architecture:
         n_features = as_tensor(self._center).shape[0]
-        return feed_forward(n_features, self._sizes, self._width, activation=self.activation)
+        return feed_forward(n_features, self._sizes, self._width, activation=self._activation)
 
     # Outputs over draws.
 
@@ -99,8 +100,15 @@ class FittedPosterior:
             All weights, layer by layer and unit by unit, and then all biases: of a linear model
             the coefficients (class by class) and the intercepts. With ``inference="nuts"`` they
             are taken from the sampler's, at random.
+
+        Raises
+        ------
+        ValueError
+            If `n` is not a whole number above zero.
         """
         check_is_fitted(self, "_mean")
+        if not isinstance(n, Integral) or n < 1:
+            raise ValueError(f"n must be a whole number of draws >= 1, got {n!r}.")
         random_state = check_random_state(random_state)
         mean, scale = as_tensor(self._mean), as_tensor(self._scale)
         if self._draws is not None:

@@ -227,7 +227,8 @@ class LogisticPosterior:
         if self.independent:
             scale = precision.diagonal().rsqrt()
         else:
-            scale = torch.linalg.inv(torch.linalg.cholesky(precision)).mT
+            unit, root = _scaled_root(precision)
+            scale = torch.linalg.inv(root).mT / unit[:, None]
         return replace(at, precision=precision, scale=scale)
 
     def _bounded(self, at: Gaussian) -> Gaussian:
@@ -280,4 +281,26 @@ class LogisticPosterior:
 
 
 def _solve(matrix: Tensor, vector: Tensor) -> Tensor:
-    return torch.cholesky_solve(vector[:, None], torch.linalg.cholesky(matrix))[:, 0]
+    unit, root = _scaled_root(matrix)
+    return torch.cholesky_solve((vector / unit)[:, None], root)[:, 0] / unit
+
+
+def _scaled_root(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the roots of the diagonal, and the Cholesky factor of what they leave of the matrix.
+
+    So the units of features do not matter.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is singular to rounding.
+    """
+    unit = matrix.diagonal().sqrt()
+    root, failed = torch.linalg.cholesky_ex(matrix / unit / unit[:, None])
+    if failed:
+        raise ValueError(
+            "the curvature of the posterior is singular to rounding: some features are (nearly) "
+            "sums of others, and the prior is too wide to tell them apart. Take a smaller "
+            "prior_scale, or leave out features."
+        )
+    return unit, root

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -74,7 +75,9 @@ def network_steps(estimator: Any, problem: Problem, first: bool) -> Iterator[Fou
         random_state=problem.random_state,
     )
     for n_iter, epoch in enumerate(training, start=1):
-        yield _found(epoch, problem, y, units, epoch.settled or n_iter == estimator.max_iter)
+        done = epoch.settled or n_iter == estimator.max_iter
+        found = _found(epoch, problem, y, units, done)
+        yield found if first else replace(found, prior_scale=estimator.prior_scale_)
 
 
 def _has_noise(problem: Problem) -> bool:

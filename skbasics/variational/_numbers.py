@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skbasics._arrays import Border, as_numpy
+from skbasics._arrays import Border, as_numpy, as_tensor
 
 
 def as_tensors(*arguments: Any) -> tuple[list[Tensor], Callable[[Tensor], Any]]:
@@ -22,7 +22,10 @@ def as_tensors(*arguments: Any) -> tuple[list[Tensor], Callable[[Tensor], Any]]:
     single = all(str(a.dtype).endswith("float32") for a in sized)
     device = next((a.device for a in foreign if isinstance(a, Tensor)), None)
     dtype = torch.float32 if single else torch.float64
-    tensors = [torch.as_tensor(a, dtype=dtype, device=device) for a in arrays]
+    tensors = [
+        (a if isinstance(a, Tensor) else as_tensor(a)).to(device=device, dtype=dtype)
+        for a in arrays
+    ]
     return tensors, _as_tensor if device is not None else _back_to(*foreign[:1])
 
 

@@ -29,7 +29,7 @@ def check_pyro() -> None:
         raise ImportError(
             "inference='nuts' needs Pyro, which is not installed. Install it by "
             "\"pip install 'skbasics[mcmc]'\" (or pip install pyro-ppl), or take "
-            "inference='full_rank'."
+            "inference='auto'."
         )
 
 
@@ -62,8 +62,8 @@ def sample_nuts(
     References
     ----------
     Hoffman and Gelman, "The no-U-turn sampler", JMLR 15, 2014.
-    Vehtari, Gelman, Simpson, Carpenter and Burkner, "Rank-normalization, folding, and
-    localization: an improved R-hat", Bayesian Analysis 16, 2021.
+    Gelman and Rubin, "Inference from iterative simulation using multiple sequences",
+    Statistical Science 7, 1992 (R-hat, of halved chains).
     """
     from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 

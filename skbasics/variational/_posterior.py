@@ -60,8 +60,8 @@ class VariationalPosterior:
         weights would mend the rest; minus infinity where p/q does not vary.
     effective_share : float
         The share of draws that importance weights would leave, :math:`(\sum r)^2 / S \sum r^2`
-        for ratios r. Near one the spread is right for all that draws can tell, however heavy the
-        tail.
+        for ratios r. Near one few draws carry much weight; tails that draws of q seldom reach may
+        be missing all the same.
     family : {"mean_field", "full_rank"}
         What was fitted.
     n_iter : int

@@ -21,7 +21,8 @@ def pareto_k(log_ratios: np.ndarray) -> float:
 
     The M = min(S / 5, 3 sqrt(S)) largest of S ratios are taken for a generalised Pareto
     distribution, of which moments up to 1/k exist. The fit is drawn towards 1/2 by the weight of
-    ten ratios. Ratios that are all the same have no tail: k is minus infinity.
+    ten ratios. Ratios that are all the same have no tail: k is minus infinity. Where a handful
+    outweighs all others beyond what numbers hold, it is infinity.
 
     References
     ----------
@@ -36,8 +37,8 @@ def pareto_k(log_ratios: np.ndarray) -> float:
     ratios = np.exp(log_ratios[-n_tail - 1 :] - log_ratios[-1])
     excesses = ratios[1:] - ratios[0]
     excesses = excesses[excesses > 0]
-    if len(excesses) < 5:
-        return -math.inf
+    if len(excesses) < 5:  # next to a few ratios all others are nothing
+        return math.inf
     k, _ = generalised_pareto_fit(excesses)
     return (len(excesses) * k + 10 * 0.5) / (len(excesses) + 10)
 

@@ -196,8 +196,8 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
         Raises
         ------
         ValueError
-            For data that scikit-learn's validation refuses, and for a single row whose noise is to
-            be learned. The estimator is then as it was.
+            For data that scikit-learn's validation refuses, and for a linear model of a single row
+            whose noise is to be learned. The estimator is then as it was.
         ImportError
             If Pyro is needed and not installed.
 
@@ -214,8 +214,9 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Find the posterior of these rows and all earlier ones.
 
-        The linear model's is exactly that of a fit on all rows, with scales learned anew. A
-        network takes its posterior for its prior, and keeps the noise scale it began with.
+        The linear model's is exactly that of a fit on all rows, with scales learned anew; its first
+        rows must be two or more if the noise is to be learned. A network takes its posterior for
+        its prior, and keeps the noise scale of its first rows, which so should be many.
 
         Parameters
         ----------
@@ -252,25 +253,27 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
         """
         X, border = self._rows(X, "predict")
         if self._is_closed:
-            mean, variance = self._closed(X, return_std)
+            mean, deviation = self._closed(X, return_std)
         else:
-            mean, variance = self._over_draws(X)
+            mean, deviation = self._over_draws(X)
         unit, shift = self._units
         mean = border.as_caller(mean * unit + shift)
         if not return_std:
             return mean
-        return mean, border.as_caller((variance * unit**2 + self.noise_scale_**2).sqrt())
+        noise = deviation.new_tensor(self.noise_scale_)
+        return mean, border.as_caller(torch.hypot(unit * deviation, noise))
 
-    def _closed(self, X: Tensor, with_variance: bool) -> tuple[Tensor, Tensor]:
-        """Return means and variances of a linear model's heights."""
+    def _closed(self, X: Tensor, with_deviation: bool) -> tuple[Tensor, Tensor]:
+        """Return means and deviations of a linear model's heights."""
+        dtype, X = X.dtype, X.double()  # whose squares may leave float32
         mean, scale = self._part("_mean", X), self._part("_scale", X)
-        if not with_variance:
-            return X @ mean[:-1] + mean[-1], X
-        means, roots = logit_moments(X, mean, scale)
-        return means[:, 0], roots[:, 0, 0].square()
+        means = (X @ mean[:-1] + mean[-1]).to(dtype)
+        if not with_deviation:
+            return means, means
+        return means, logit_moments(X, mean, scale)[1][:, 0, 0].to(dtype)
 
     def _over_draws(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """Return means and variances of a network's outputs over draws."""
+        """Return means and deviations of a network's outputs over draws."""
         sums, squares, reference = X.new_zeros(len(X)), X.new_zeros(len(X)), X.new_zeros(len(X))
         done = -1
         for rows, Z in self._outputs(X):
@@ -281,7 +284,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
             squares[rows] += off.square().sum(0)
         n_draws = len(self._thetas(X))
         off = sums / n_draws
-        return reference + off, (squares / n_draws - off.square()).clamp(min=0)
+        return reference + off, (squares / n_draws - off.square()).clamp(min=0).sqrt()
 
     @property
     def coef_(self) -> Any:

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from sklearn.preprocessing import scale
 
 from skbasics import VariationalClassifier, fit_variational
 from skbasics.variational._logistic import expected_probabilities, logit_moments
+
+pytestmark = pytest.mark.filterwarnings("ignore:The Gaussian .* does not cover")
 
 RNG = np.random.RandomState(0)
 X = RNG.normal([0, 20], size=(80, 2))
@@ -294,6 +297,46 @@ def test_bad_parameters(bad):
         VariationalClassifier(**bad).fit(X, Y)
 
 
+@pytest.mark.filterwarnings("ignore:The Gaussian .* does not cover")
 def test_a_search_that_is_cut_short_is_warned_of():
     with pytest.warns(ConvergenceWarning, match=r"rising after max_iter=1 iterations, by .* nats"):
-        VariationalClassifier(max_iter=1).fit(X, Y)
+        VariationalClassifier(max_iter=1, random_state=0).fit(X, Y)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_a_learned_prior_does_not_mind_units(unit):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=300) > 0
+    model = VariationalClassifier(prior_scale="learned", tol=1e-8).fit(X * unit, y)
+    reference = VariationalClassifier(prior_scale="learned", tol=1e-8).fit(X, y)
+    np.testing.assert_allclose(model.elbo_, reference.elbo_, rtol=1e-6)
+    np.testing.assert_allclose(model.prior_scale_ * unit, reference.prior_scale_, rtol=1e-3)
+
+
+def test_features_that_no_prior_tells_apart():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    with pytest.raises(ValueError, match="singular to rounding: some features are"):
+        VariationalClassifier(prior_scale=1e10).fit(np.c_[X, X], X[:, 0] > 0)
+
+
+def test_an_activation_belongs_to_the_fit():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = VariationalClassifier(5, random_state=0, max_iter=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = model.fit(X, X[:, 0] > 0).predict_proba(X)
+        np.testing.assert_array_equal(model.set_params(activation="tanh").predict_proba(X), before)
+    with pytest.raises(ValueError, match=r"activation was 'relu' in the fit .* is now 'tanh'"):
+        model.partial_fit(X, X[:, 0] > 0)
+
+
+def test_log_probabilities_are_never_minus_infinity():
+    X = np.array([[-1.0], [1.0]] * 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # separable classes have a posterior like no Gaussian
+        model = VariationalClassifier(prior_scale=1e3).fit(X, X[:, 0] > 0)
+    logs = model.predict_log_proba(X * 1e6)
+    assert np.isfinite(logs).all()
+    inside = model.predict_proba(X)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(inside))

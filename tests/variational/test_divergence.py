@@ -232,3 +232,10 @@ def test_gradients_of_discrete_divergences():
 def test_discrete_errors_teach(divergence, p, q, sentence):
     with pytest.raises(ValueError, match=sentence):
         divergence(p, q)
+
+
+def test_the_least_numbers_and_read_only_arrays():
+    assert float(jensen_shannon([5e-324, 1.0], [0.0, 1.0])) <= np.log(2)
+    p = np.array([0.5, 0.5])
+    p.flags.writeable = False
+    assert kl_divergence(p, [0.5, 0.5]) == 0

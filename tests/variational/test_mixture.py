@@ -17,12 +17,12 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
 from skbasics import VariationalGaussianMixture
-from skbasics.variational._covariances import COVARIANCES
-from skbasics.variational._kernels import ElementwiseKernel, ExpandedKernel, elementwise
-from skbasics.variational._mixture_ascent import ascend
-from skbasics.variational._mixture_models import summarise
-from skbasics.variational._preparation import drawn_starts, prepared
-from skbasics.variational._sweep import Rows, Terms, sweep
+from skbasics.variational._mixture._covariances import COVARIANCES
+from skbasics.variational._mixture._kernels import ElementwiseKernel, ExpandedKernel, elementwise
+from skbasics.variational._mixture._mixture_ascent import ascend
+from skbasics.variational._mixture._mixture_models import summarise
+from skbasics.variational._mixture._preparation import drawn_starts, prepared
+from skbasics.variational._mixture._sweep import Rows, Terms, sweep
 
 KINDS = ["full", "tied", "diag", "spherical"]
 FITTED = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]

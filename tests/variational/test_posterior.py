@@ -334,3 +334,8 @@ def test_a_tail_of_ratios_that_hardly_vary_is_not_warned_of():
     found = fit_variational(logistic, 3, family="full_rank", optimizer="lbfgs", random_state=0)
     assert found.pareto_k > 0.7
     assert found.effective_share > 0.98
+
+
+def test_a_draw_that_outweighs_all_others_is_no_sign_of_a_perfect_fit():
+    ratios = np.append(np.random.default_rng(0).normal(-1000, 1, 999), 0.0)
+    assert pareto_k(ratios) == math.inf

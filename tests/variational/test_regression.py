@@ -17,7 +17,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import BayesianRidge, Ridge
 from sklearn.model_selection import GridSearchCV
 
-from skbasics import LBFGS, SGD, Adam, TorchOptimizer, VariationalRegressor
+from skbasics import (
+    LBFGS,
+    SGD,
+    Adam,
+    TorchOptimizer,
+    VariationalGaussianMixture,
+    VariationalRegressor,
+)
 from skbasics._arrays import own_random_state
 from skbasics._training import Batch
 from skbasics.network import SquaredError, feed_forward
@@ -408,3 +415,33 @@ def test_degenerate_data():
     np.testing.assert_allclose(flat.predict(np.ones((2, 2))), Y.mean())
     exact = VariationalRegressor().fit(X, X @ [1.0, 2.0, 3.0, 4.0])
     np.testing.assert_allclose(exact.coef_, [1, 2, 3, 4], rtol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e25])
+def test_deviations_of_float32_in_any_unit(unit):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 2)).astype(np.float32)
+    y = X[:, 0] + 0.1 * rng.normal(size=100)
+    _, expected = VariationalRegressor().fit(X, y).predict(X, return_std=True)
+    y = (y * unit).astype(np.float32)
+    _, deviation = VariationalRegressor().fit(X, y).predict(X, return_std=True)
+    np.testing.assert_allclose(deviation / unit, expected, rtol=1e-3)
+
+
+def test_weights_that_float32_cannot_hold():
+    X = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    for weight in (1e-60, 1e60):
+        for model in (VariationalRegressor(3, max_iter=2), VariationalGaussianMixture(2)):
+            with pytest.raises(ValueError, match="which cannot hold such weights"):
+                model.fit(X, X[:, 0], sample_weight=np.full(30, weight))
+
+
+def test_a_networks_stream_keeps_its_prior_scale_and_checks_its_draws():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = VariationalRegressor(3, prior_scale=1.5, max_iter=5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.partial_fit(X, X[:, 0]).partial_fit(X, X[:, 0])
+    assert model.prior_scale_ == 1.5
+    with pytest.raises(ValueError, match="n must be a whole number of draws >= 1, got -1"):
+        model.sample_posterior(-1)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skbasics.variational._covariances import Covariances, Factor
-from skbasics.variational._mixture_weights import WeightPrior
-from skbasics.variational._sweep import Rows, Sums, Terms, sweep
+from skbasics.variational._mixture._covariances import Covariances, Factor
+from skbasics.variational._mixture._mixture_weights import WeightPrior
+from skbasics.variational._mixture._sweep import Rows, Sums, Terms, sweep
 
 LOG_TWO_PI = math.log(2 * math.pi)
 TINY = torch.finfo(torch.float64).tiny

@@ -6,7 +6,7 @@ from typing import Any
 from tqdm import tqdm
 
 from skbasics._callbacks import FitTasks
-from skbasics.variational._mixture_ascent import Progress
+from skbasics.variational._mixture._mixture_ascent import Progress
 
 
 def watched(

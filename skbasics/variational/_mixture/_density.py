@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skbasics.variational._covariances import Covariances, Factor
-from skbasics.variational._mixture_models import Mixture
-from skbasics.variational._sweep import Rows, Terms
+from skbasics.variational._mixture._covariances import Covariances, Factor
+from skbasics.variational._mixture._mixture_models import Mixture
+from skbasics.variational._mixture._sweep import Rows, Terms
 
 
 def log_joint(rows: Rows, terms: Terms, covariances: Covariances) -> Tensor:

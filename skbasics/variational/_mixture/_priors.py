@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import as_numpy
-from skbasics.variational._covariances import Covariances
-from skbasics.variational._mixture_models import Conjugate, summarise
-from skbasics.variational._mixture_weights import WEIGHT_PRIORS
-from skbasics.variational._sweep import Rows
+from skbasics.variational._mixture._covariances import Covariances
+from skbasics.variational._mixture._mixture_models import Conjugate, summarise
+from skbasics.variational._mixture._mixture_weights import WEIGHT_PRIORS
+from skbasics.variational._mixture._sweep import Rows
 
 
 def conjugate(estimator: Any, rows: Rows, location: np.ndarray, covariances: Covariances) -> Any:

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from skbasics._arrays import as_numpy, as_tensor, own_random_state
-from skbasics._data import check_weights
-from skbasics.variational._mixture_models import Mixture, Model, Summary, summarise
-from skbasics.variational._starts import Distinct, distinct, responsibilities
-from skbasics.variational._sweep import Rows
+from skbasics._data import as_weights, check_weights
+from skbasics._training import Rows as TrainingRows
+from skbasics.variational._mixture._mixture_models import Mixture, Model, Summary, summarise
+from skbasics.variational._mixture._starts import Distinct, distinct, responsibilities
+from skbasics.variational._mixture._sweep import Rows
 
 
 class Prepared(NamedTuple):
@@ -58,9 +59,8 @@ def prepared(X: Any, sample_weight: Any, n_components: int, device: torch.device
                 f"X is too widely spread for {X.dtype}: its squares overflow. Scale its features, "
                 "for instance by StandardScaler."
             )
-    same = bool((found.weights == 1).all())
     columns = as_tensor(found.X.T, device=device)
-    tensor = None if same else as_tensor(found.weights, device=device, dtype=columns.dtype)
+    tensor = as_weights(found.weights, TrainingRows(columns, columns))
     return Prepared(found, Rows(columns, tensor, total), location)
 
 

@@ -13,11 +13,16 @@ from torch import Tensor
 from skbasics._arrays import Border, as_numpy, as_tensor, compute_device, own_random_state
 from skbasics._data import check_weights
 from skbasics._sklearn import check_same_namespace, validate_data
-from skbasics.variational._covariances import COVARIANCES, Covariances, Factor
-from skbasics.variational._density import draw, log_joint, log_predictive, students
-from skbasics.variational._mixture_models import Conjugate, MaximumLikelihood, Mixture, Model
-from skbasics.variational._mixture_weights import WEIGHT_PRIORS
-from skbasics.variational._sweep import Rows
+from skbasics.variational._mixture._covariances import COVARIANCES, Covariances, Factor
+from skbasics.variational._mixture._density import draw, log_joint, log_predictive, students
+from skbasics.variational._mixture._mixture_models import (
+    Conjugate,
+    MaximumLikelihood,
+    Mixture,
+    Model,
+)
+from skbasics.variational._mixture._mixture_weights import WEIGHT_PRIORS
+from skbasics.variational._mixture._sweep import Rows
 
 
 def _counts_parameters(estimator: Any) -> bool:

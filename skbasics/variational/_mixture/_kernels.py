@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from skbasics.variational._sweep import Rows, Terms
+from skbasics.variational._mixture._sweep import Rows, Terms
 
 
 class Kernel(ABC):

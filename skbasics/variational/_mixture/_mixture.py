@@ -19,15 +19,15 @@ from skbasics._sklearn import (
     check_same_namespace,
     validate_data,
 )
-from skbasics.variational._covariances import COVARIANCES
-from skbasics.variational._described_mixture import described
-from skbasics.variational._fitted_mixture import FittedMixture
-from skbasics.variational._mixture_ascent import Progress, ascend
-from skbasics.variational._mixture_models import MaximumLikelihood, Model
-from skbasics.variational._mixture_weights import WEIGHT_PRIORS
-from skbasics.variational._preparation import Prepared, drawn_starts, prepared
-from skbasics.variational._priors import conjugate
-from skbasics.variational._watched import watched
+from skbasics.variational._mixture._covariances import COVARIANCES
+from skbasics.variational._mixture._described_mixture import described
+from skbasics.variational._mixture._fitted_mixture import FittedMixture
+from skbasics.variational._mixture._mixture_ascent import Progress, ascend
+from skbasics.variational._mixture._mixture_models import MaximumLikelihood, Model
+from skbasics.variational._mixture._mixture_weights import WEIGHT_PRIORS
+from skbasics.variational._mixture._preparation import Prepared, drawn_starts, prepared
+from skbasics.variational._mixture._priors import conjugate
+from skbasics.variational._mixture._watched import watched
 
 
 class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMixin, BaseEstimator):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor
-from skbasics.variational._mixture_ascent import Progress
-from skbasics.variational._mixture_models import Conjugate, Mixture, Model
+from skbasics.variational._mixture._mixture_ascent import Progress
+from skbasics.variational._mixture._mixture_models import Conjugate, Mixture, Model
 
 
 def described(

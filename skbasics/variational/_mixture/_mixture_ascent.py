@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from skbasics.variational._mixture_models import Mixture, Model, Summary
-from skbasics.variational._sweep import Rows, sweep
+from skbasics.variational._mixture._mixture_models import Mixture, Model, Summary
+from skbasics.variational._mixture._sweep import Rows, sweep
 
 
 class Progress(NamedTuple):

@@ -15,14 +15,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skbasics.variational._kernels import (
+from skbasics.variational._mixture._kernels import (
     DirectKernel,
     ElementwiseKernel,
     Kernel,
     MatrixKernel,
     elementwise,
 )
-from skbasics.variational._sweep import Rows, Terms
+from skbasics.variational._mixture._sweep import Rows, Terms
 
 
 class Factor(NamedTuple):
