@@ -63,6 +63,17 @@ _PACKAGES = {
         "TrajectoryDisplay",
     ],
     "stats": ["OnlineMeanVar"],
+    "variational": [
+        "VariationalClassifier",
+        "VariationalGaussianMixture",
+        "VariationalPosterior",
+        "VariationalRegressor",
+        "fit_variational",
+        "gaussian_kl",
+        "jeffreys",
+        "jensen_shannon",
+        "kl_divergence",
+    ],
 }
 _HOMES = {name: package for package, names in _PACKAGES.items() for name in names}
 

@@ -28,6 +28,9 @@ from skbasics import (
     OnlineMeanVar,
     SparseAutoencoder,
     VAETransformer,
+    VariationalClassifier,
+    VariationalGaussianMixture,
+    VariationalRegressor,
 )
 
 NETWORKS = [
@@ -66,7 +69,23 @@ TRANSFORMERS = [
     PCA(svd_solver="covariance_eigh", whiten=True),
     PCA(1, svd_solver="randomized", power_iteration_normalizer="QR"),
 ]
-ESTIMATORS = NETWORKS + TRANSFORMERS
+BAYESIAN = [
+    VariationalRegressor(),
+    VariationalClassifier(),
+    VariationalRegressor(inference="mean_field", noise_scale=0.5),
+    VariationalClassifier(inference="mean_field", prior_scale="learned"),
+    VariationalRegressor((5,), "tanh", max_iter=60),
+    VariationalClassifier((5,), max_iter=60),
+]
+DENSITIES = [
+    VariationalGaussianMixture(),
+    VariationalGaussianMixture(2, inference="em", init_params="k-means++"),
+    VariationalGaussianMixture(
+        2, covariance_type="tied", weight_concentration_prior_type="dirichlet_distribution"
+    ),
+    VariationalGaussianMixture(3, covariance_type="diag", n_init=2, init_params="random"),
+]
+ESTIMATORS = NETWORKS + TRANSFORMERS + BAYESIAN + DENSITIES
 OTHER_HARDWARE = ("cuda", "cupy", "XPU", "MPS", "dpnp", "mps", "xpu")
 
 

@@ -1,0 +1,1 @@
+"""Mixtures of Gaussians: models, sweeps over rows, coordinate ascent, the estimator."""
