@@ -1,6 +1,6 @@
 """The undercomplete autoencoder."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -201,5 +201,5 @@ class Autoencoder(ReconstructingAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _code(self, X: Any) -> Code:
+    def _code(self) -> Code:
         return LinearCode()

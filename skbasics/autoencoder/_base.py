@@ -70,8 +70,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
     # What a subclass says.
 
     @abstractmethod
-    def _code(self, X: Any) -> Code:
-        """Return what the code of validated rows is to be."""
+    def _code(self) -> Code:
+        """Return what the code is to be."""
 
     @abstractmethod
     def _row_scores(self, X: Tensor, parameters: Parameters) -> Tensor:
@@ -178,7 +178,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             self.activation,
             bool(self.batch_norm),
             self._dropout(),
-            self._code(X),
+            self._code(),
         )
 
     def _measure(

@@ -2,7 +2,7 @@
 
 import warnings
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -236,7 +236,7 @@ class SparseAutoencoder(ReconstructingAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _code(self, X: Any) -> Code:
+    def _code(self) -> Code:
         n_active = None
         if self.sparsity == "topk":
             n_active = self.n_active or max(1, round(self.target_activation * self.n_components))

@@ -279,7 +279,7 @@ class VAETransformer(Density, AutoencoderBase):
         data = super()._check(X, y, sample_weight, reset=reset)
         return replace(data, y=row_keys(data.X))
 
-    def _code(self, X: Any) -> Code:
+    def _code(self) -> Code:
         learns_noise = self.likelihood == "gaussian" and self.noise_scale == "learned"
         continued = getattr(self, "_structure", None)
         missing = continued is not None and continued.code.missing
