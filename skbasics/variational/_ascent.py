@@ -24,6 +24,9 @@ SETTLED = 1e-3
 FIXED_SETTLED = 1e-7
 """The same for fixed noise."""
 
+PROMISE = 0.01
+"""Nats that a slope may promise where a rate that was given has settled: one too low does, too."""
+
 N_JUDGES = 256
 """Draws on which averages are compared, always the same."""
 
@@ -112,10 +115,12 @@ class _Climb:
     def run(self) -> Ascent:
         """Climb until a window gains nothing at a rate that cannot be lowered with profit."""
         rate = getattr(self.optimizer, "learning_rate", None)
-        planned = isinstance(rate, Schedule) and not isinstance(rate, Adaptive)
+        adapts = isinstance(rate, Adaptive)
+        planned = isinstance(rate, Schedule) and not adapts
         while len(self.ascent.curve) < self.max_iter:
             settled = self._settled(self._window())
-            if settled and not planned and not self._cut():
+            arrived = adapts or self.promise < PROMISE
+            if settled and not planned and not self._cut() and arrived:
                 self.ascent.converged = True
                 break
             self.just_cut = settled
@@ -131,12 +136,16 @@ class _Climb:
         """Make the steps of a window; return the row to judge it by."""
         n_steps = min(self.length, self.max_iter - len(self.ascent.curve))
         total = torch.zeros_like(self.objective.theta[0])
+        slopes, squares = total.clone(), total.clone()
         self.state.train()
         for _ in range(n_steps):
             losses = self.optimizer.step(self.objective, self.noise.draw(), self.state)
             self.ascent.curve.append(-float(losses))
             total += self.objective.theta[0]
+            slopes += self.objective.theta_gradient[0]
+            squares += self.objective.theta_gradient[0].square()
         self.state.eval()
+        self.promise = _promise(slopes / n_steps, squares / n_steps, n_steps)
         return total / n_steps if self.noise.fresh else self.objective.theta[0].clone()
 
     def _settled(self, row: Tensor) -> bool:
@@ -152,3 +161,12 @@ class _Climb:
             self.best, self.ascent.row = ratios, row
         self.ascent.gain = gain
         return gain < enough
+
+
+def _promise(slope: Tensor, square: Tensor, n_steps: int) -> float:
+    """Return what a step along a mean slope would gain, where curvatures are about one.
+
+    Half the square of the slope, less what its noise makes of that.
+    """
+    noise = (square - slope.square()).sum() / max(1, n_steps - 1)
+    return float(slope.square().sum() - noise) / 2

@@ -339,3 +339,14 @@ def test_a_tail_of_ratios_that_hardly_vary_is_not_warned_of():
 def test_a_draw_that_outweighs_all_others_is_no_sign_of_a_perfect_fit():
     ratios = np.append(np.random.default_rng(0).normal(-1000, 1, 999), 0.0)
     assert pareto_k(ratios) == math.inf
+
+
+@pytest.mark.filterwarnings("ignore:The Gaussian .* does not cover")
+def test_a_rate_too_low_to_move_has_not_converged():
+    def log_joint(z):
+        return torch.distributions.StudentT(3.0).log_prob(z).sum(-1)
+
+    with pytest.warns(ConvergenceWarning, match="still rising after max_iter=200"):
+        found = fit_variational(log_joint, 2, optimizer=Adam(1e-6), max_iter=200, random_state=0)
+    assert not found.converged
+    assert fit_variational(log_joint, 2, random_state=0).converged
