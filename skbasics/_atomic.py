@@ -1,7 +1,7 @@
 """Methods that either succeed or change nothing."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from skbasics._sklearn import fit_context, with_callbacks
@@ -26,6 +26,13 @@ def restore(target: Any, attributes: dict[str, Any]) -> None:
     """Give an object the attributes that it had before, and no others."""
     vars(target).clear()
     vars(target).update(attributes)
+
+
+def forget(estimator: Any, private: Collection[str]) -> None:
+    """Drop what an earlier fit learned: attributes named ``..._``, and some private ones."""
+    for name in list(vars(estimator)):
+        if name in private or (name.endswith("_") and not name.startswith("_")):
+            delattr(estimator, name)
 
 
 def training_method(method: Callable) -> Callable:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skbasics._adoption import adopted
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
-from skbasics._atomic import training_method
+from skbasics._atomic import forget, training_method
 from skbasics._callbacks import FitTasks
 from skbasics._data import Checked, Sample, as_sample, check_data, floating_dtype
 from skbasics._fitted import FeedForward, FittedNetwork, Structure, prediction_architecture
@@ -192,9 +192,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
 
     def _forget(self) -> None:
         """Drop what an earlier fit learned."""
-        for name in list(vars(self)):
-            if name in LEARNED or (name.endswith("_") and not name.startswith("_")):
-                delattr(self, name)
+        forget(self, LEARNED)
 
     def _check(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Checked:
         return check_data(self, X, y, sample_weight, reset=reset, y_numeric=self._y_numeric)
@@ -246,15 +244,6 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
     def _reading(self) -> tuple:
         """Return the parameters on which it depends how X is read."""
         return ()
-
-    def _hidden_layer_sizes(self) -> tuple[int, ...]:
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
-        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
-            raise ValueError(
-                "hidden_layer_sizes must be whole numbers > 0, one for each hidden layer, got "
-                f"{self.hidden_layer_sizes!r}. Use () for a model without hidden layers."
-            )
-        return tuple(int(size) for size in sizes)
 
     def _dropout(self) -> tuple[float, ...]:
         """Return the drop probability of each hidden layer."""

@@ -1,6 +1,6 @@
 """scikit-learn's callbacks, one task an iteration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -51,3 +51,15 @@ class FitTasks:
     def end(self) -> None:
         """Tell the callbacks that the estimator is fitted."""
         self._context.call_on_fit_task_end(**self._task, reconstruction_attributes={})
+
+
+def iterations(steps: Iterator[Any], observer: FitTasks | None) -> Iterator[tuple[Any, bool]]:
+    """Yield steps, and whether a callback stops them, until one is ``done`` or stopped."""
+    while True:
+        if observer is not None:
+            observer.begin_iteration()
+        step = next(steps)
+        halted = observer is not None and observer.end_iteration(step)
+        yield step, halted
+        if halted or step.done:
+            return

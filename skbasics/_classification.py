@@ -108,7 +108,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
                 "class_weight='balanced' needs all of y, which a stream does not have. Compute "
                 "it once, with sklearn.utils.class_weight.compute_class_weight, and pass the dict."
             )
-        return self._fit(X, y, sample_weight, stream=True, classes=self._all_classes(classes))
+        return self._fit(X, y, sample_weight, stream=True, classes=classes_of_stream(self, classes))
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class of each row, or the indicator matrix of its labels.
@@ -196,24 +196,6 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
 
     def _loss(self) -> Loss:
         return BinaryCrossEntropy() if self._multilabel or self.n_outputs_ == 1 else CrossEntropy()
-
-    def _all_classes(self, classes: Any) -> np.ndarray | None:
-        """Check the classes of a stream against those known; None if they are known."""
-        known = getattr(self, "classes_", None)
-        if classes is None:
-            if known is None:
-                raise ValueError(
-                    "The first call of partial_fit must be given classes, all the labels that "
-                    "will ever come: partial_fit(X, y, classes=np.unique(y_all))."
-                )
-            return None
-        classes = unique_labels(as_numpy(classes))
-        if known is not None and not np.array_equal(classes, as_numpy(known)):
-            raise ValueError(
-                f"classes={classes} are not those of the first call, {as_numpy(known)}. A "
-                "network's last layer has one place for each class and cannot change."
-            )
-        return classes
 
     def _encode(
         self, y: Any, *, learn: bool, classes: Any = None, complete: bool = False
@@ -334,3 +316,28 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def classes_of_stream(estimator: Any, classes: Any) -> np.ndarray | None:
+    """Check the classes that `partial_fit` is given against those known; None if they are known.
+
+    Raises
+    ------
+    ValueError
+        If the first call has none, or a later one others.
+    """
+    known = getattr(estimator, "classes_", None)
+    if classes is None:
+        if known is None:
+            raise ValueError(
+                "The first call of partial_fit must be given classes, all the labels that "
+                "will ever come: partial_fit(X, y, classes=np.unique(y_all))."
+            )
+        return None
+    classes = unique_labels(as_numpy(classes))
+    if known is not None and not np.array_equal(classes, as_numpy(known)):
+        raise ValueError(
+            f"classes={classes} are not those of the first call, {as_numpy(known)}. A model has "
+            "one output for each class and cannot change: start afresh with fit for others."
+        )
+    return classes

@@ -18,10 +18,12 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     return (mean.square() + torch.expm1(log_variance) - log_variance) / 2
 
 
-def log_density(x: Tensor, mean: Tensor, log_scale: Tensor | float) -> Tensor:
-    r"""Return :math:`\log N(x; \mu, \sigma^2)` in nats, element by element."""
-    scale = log_scale.exp() if isinstance(log_scale, Tensor) else math.exp(log_scale)
-    return -((x - mean) / scale).square() / 2 - log_scale - HALF_LOG_TWO_PI
+def spread(mean: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
+    """Return draws of a Gaussian for standard normal noise ``(S, D)``.
+
+    `scale` holds standard deviations ``(D,)``, or a root of the covariance ``(D, D)``.
+    """
+    return mean + (noise * scale if scale.ndim == 1 else noise @ scale.mT)
 
 
 NEAR = 0.25

@@ -3,8 +3,10 @@
 import functools
 import inspect
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from skbasics._values import Value
@@ -61,6 +63,16 @@ class EngineParameters(BaseEstimator):
                 f"{cls.__name__} has no parameter {name!r}: the solver's parameters are those "
                 f"of an optimizer object. Use {REPLACED[name]}."
             )
+
+    def _hidden_layer_sizes(self) -> tuple[int, ...]:
+        """Return the parameter as a tuple."""
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
+        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+            raise ValueError(
+                "hidden_layer_sizes must be whole numbers > 0, one for each hidden layer, got "
+                f"{self.hidden_layer_sizes!r}. Use () for a model without hidden layers."
+            )
+        return tuple(int(size) for size in sizes)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, nested ones too; a value is replaced by a changed copy.

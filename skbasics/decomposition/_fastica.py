@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._atomic import training_method
-from skbasics._callbacks import FitTasks
+from skbasics._callbacks import FitTasks, iterations
 from skbasics._sklearn import (
     CallbackSupportMixin,
     Interval,
@@ -216,7 +217,7 @@ class FastICA(
         if getattr(self, "_skl_callbacks", None):
             most = self.max_iter * (1 if self.algorithm == "parallel" else len(white.Z))
             observer = FitTasks(self, data, most, learned, "iteration")
-        step, halted = self._search(steps, observer)
+        step, halted = deque(iterations(steps, observer), maxlen=1).pop()
         vars(self).update(learned(step))
         if observer is not None:
             observer.end()
@@ -319,17 +320,6 @@ class FastICA(
         start = torch.from_numpy(start[:, :rank, :rank]).to(white.Z)
         contrast = resolve_contrast(self.fun, self.fun_args, border, n_rows)
         return search(white.Z, start, contrast, tol=self.tol, max_iter=self.max_iter)
-
-    def _search(self, steps: Iterator[Step], observer: FitTasks | None) -> tuple[Step, bool]:
-        """Step until the searches end or a callback stops them; return whether one did."""
-        while True:
-            if observer is not None:
-                observer.begin_iteration()
-            step = next(steps)
-            if observer is not None and observer.end_iteration(step):
-                return step, True
-            if step.done:
-                return step, False
 
     def _learned(self, white: White, border: Border, step: Step) -> dict[str, Any]:
         """Return the fitted attributes after a step."""

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from skbasics._arrays import as_numpy, as_tensor
 from skbasics._atomic import training_method
+from skbasics._classification import classes_of_stream
 from skbasics._data import Checked
 from skbasics.network import BinaryCrossEntropy, CrossEntropy, Loss
 from skbasics.variational._estimator import VariationalEstimator, stream_method
@@ -236,7 +237,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         ValueError
             If the first call has no classes, or a label is not among them.
         """
-        return self._fit(X, y, sample_weight, stream=True, classes=self._all_classes(classes))
+        return self._fit(X, y, sample_weight, stream=True, classes=classes_of_stream(self, classes))
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class of each row.
@@ -308,24 +309,6 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         return border.as_caller(both[:, -1].clone())
 
     # What the fit asks for.
-
-    def _all_classes(self, classes: Any) -> np.ndarray | None:
-        """Check the classes of a stream against those known; None if they are known."""
-        known = getattr(self, "classes_", None)
-        if classes is None:
-            if known is None:
-                raise ValueError(
-                    "The first call of partial_fit must be given classes, all the labels that "
-                    "will ever come: partial_fit(X, y, classes=np.unique(y_all))."
-                )
-            return None
-        classes = unique_labels(as_numpy(classes))
-        if known is not None and not np.array_equal(classes, as_numpy(known)):
-            raise ValueError(
-                f"classes={classes} are not those of the first call, {as_numpy(known)}: a model "
-                "has one output for each class and cannot change. Start afresh with fit."
-            )
-        return classes
 
     def _encode(self, y: Any, first: bool, classes: Any) -> np.ndarray:
         check_classification_targets(y)

@@ -14,9 +14,10 @@ from sklearn.utils.metaestimators import available_if
 from tqdm import tqdm
 
 from skbasics._arrays import as_tensor, compute_device, own_random_state
-from skbasics._atomic import training_method
-from skbasics._callbacks import FitTasks
+from skbasics._atomic import forget, training_method
+from skbasics._callbacks import FitTasks, iterations
 from skbasics._data import Checked, as_weights, check_data, floating_dtype
+from skbasics._gaussian import spread
 from skbasics._options import EngineParameters
 from skbasics._sklearn import CallbackSupportMixin, Interval, StrOptions
 from skbasics._training import Rows
@@ -25,7 +26,7 @@ from skbasics.optim import OPTIMIZERS, Optimizer
 from skbasics.variational._fitted_posterior import FittedPosterior
 from skbasics.variational._networks import network_steps
 from skbasics.variational._nuts import check_pyro, sample_nuts
-from skbasics.variational._problem import Found, Problem, spread
+from skbasics.variational._problem import Found, Problem
 from skbasics.variational._psis import effective_share, pareto_k, warn_of_tail
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -123,9 +124,7 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
 
     def _forget(self) -> None:
         """Drop what an earlier fit learned."""
-        for name in list(vars(self)):
-            if name in PRIVATE or (name.endswith("_") and not name.startswith("_")):
-                delattr(self, name)
+        forget(self, PRIVATE)
 
     def _problem(self, data: Checked, first: bool, classes: Any) -> Problem:
         """Return the data as tensors, with the model for them."""
@@ -164,15 +163,6 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
             )
         setattr(self, attribute, value)
 
-    def _hidden_layer_sizes(self) -> tuple[int, ...]:
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
-        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
-            raise ValueError(
-                "hidden_layer_sizes must be whole numbers > 0, one for each hidden layer, got "
-                f"{self.hidden_layer_sizes!r}. Use () for a linear model."
-            )
-        return tuple(int(size) for size in sizes)
-
     def _independent(self, sizes: tuple[int, ...]) -> bool:
         if sizes and self.inference == "full_rank":
             raise ValueError(
@@ -190,17 +180,12 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
             steps = network_steps(self, problem, first)
         else:
             steps = self._linear_steps(problem, first)
-        curve, halted = [], False
+        curve = []
         with tqdm(total=self.max_iter, desc=type(self).__name__, disable=not self.verbose) as bar:
-            while True:
-                if observer is not None:
-                    observer.begin_iteration()
-                found = next(steps)
+            for found, stopped in iterations(steps, observer):
+                halted = stopped
                 curve.append(found.elbo)
                 bar.update()
-                halted = observer is not None and observer.end_iteration(found)
-                if halted or found.done:
-                    break
         self.elbo_curve_, self.n_iter_, self.elbo_ = curve, len(curve), curve[-1]
         return found, halted
 

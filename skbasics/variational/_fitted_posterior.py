@@ -11,11 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skbasics._arrays import Border, as_numpy, as_tensor, compute_device
+from skbasics._gaussian import spread
 from skbasics._sklearn import check_same_namespace, validate_data
 from skbasics.network import Architecture, feed_forward
 from skbasics.variational._elbo import antithetic
 from skbasics.variational._prior import NUMBERS
-from skbasics.variational._problem import spread
 
 N_PREDICTION = 200
 """Draws of a network's weights over which it predicts."""

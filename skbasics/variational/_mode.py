@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skbasics._gaussian import spread
 from skbasics.optim import LBFGS
 from skbasics.variational._families import Family, FullRank
 from skbasics.variational._log_joint import LogJoint
@@ -45,7 +46,7 @@ class Laplace:
 
     def outward(self, u: Tensor) -> Tensor:
         """Return z for rows u."""
-        return self.mode + (u * self.factor if self.factor.ndim == 1 else u @ self.factor.mT)
+        return spread(self.mode, self.factor, u)
 
     def inward(self, slopes: Tensor) -> Tensor:
         """Return slopes by u for slopes by z."""

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from skbasics._arrays import SEED_BOUND
+from skbasics._gaussian import spread
 
 N_CHAINS = 4
 """Chains, one after another: what they disagree on has not converged."""
@@ -67,17 +68,14 @@ def sample_nuts(
     """
     from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 
-    def outward(u: Tensor) -> Tensor:
-        return mean + (u * scale if scale.ndim == 1 else u @ scale.mT)
-
     def potential(position: dict[str, Tensor]) -> Tensor:
-        return -log_density(outward(position["u"])[None])[0]
+        return -log_density(spread(mean, scale, position["u"])[None])[0]
 
     each = -(-n_draws // N_CHAINS)
     chains = torch.stack(
         [_chain(potential, mean, each, random_state, verbose) for _ in range(N_CHAINS)]
     )
-    chains = outward(chains)
+    chains = spread(mean, scale, chains)
     r_hat = split_gelman_rubin(chains)
     if r_hat.max() > MIXED:
         warnings.warn(

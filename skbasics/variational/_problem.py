@@ -91,8 +91,3 @@ class Found:
     done: bool = True
     converged: bool = True
     gain: float = 0.0
-
-
-def spread(mean: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
-    """Return draws of a Gaussian for standard normal noise ``(S, D)``."""
-    return mean + (noise * scale if scale.ndim == 1 else noise @ scale.mT)

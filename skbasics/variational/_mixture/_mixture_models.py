@@ -4,18 +4,18 @@ Both alternate between the responsibilities of the components for the rows (`ter
 sweep makes them) and what is known of the components (`update`).
 """
 
-import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from skbasics._gaussian import HALF_LOG_TWO_PI
 from skbasics.variational._mixture._covariances import Covariances, Factor
 from skbasics.variational._mixture._mixture_weights import WeightPrior
 from skbasics.variational._mixture._sweep import Rows, Sums, Terms, sweep
 
-LOG_TWO_PI = math.log(2 * math.pi)
+LOG_TWO_PI = 2 * HALF_LOG_TWO_PI
 TINY = torch.finfo(torch.float64).tiny
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from skbasics._callbacks import FitTasks
+from skbasics._callbacks import FitTasks, iterations
 from skbasics.variational._mixture._mixture_ascent import Progress
 
 
@@ -24,22 +24,21 @@ def watched(
     learned : callable
         Maps progress to fitted attributes.
     """
-    observer, halted = None, False
+    observer = None
     if getattr(estimator, "_skl_callbacks", None):
         observer = FitTasks(estimator, given, estimator.max_iter, learned, "iteration")
-    progress = next(steps)
+    start = next(steps)
+    last = start, False
     with tqdm(
         total=estimator.max_iter,
         desc=type(estimator).__name__,
         disable=not estimator.verbose,
         miniters=estimator.verbose_interval,
     ) as bar:
-        while not (progress.done or halted):
-            if observer is not None:
-                observer.begin_iteration()
-            progress = next(steps)
+        for step in () if start.done else iterations(steps, observer):
+            last = step
             bar.update()
-            halted = observer is not None and observer.end_iteration(progress)
     if observer is not None:
         observer.end()
+    progress, halted = last
     return progress, halted and not progress.done
