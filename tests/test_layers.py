@@ -23,7 +23,7 @@ LEVELS = [
     ["_run", "_callbacks", "_held_out"],
     ["_base"],
     ["_classification", "_regression", "_stack"],
-    ["autoencoder", "neural_network", "decomposition", "pipeline", "stats"],
+    ["autoencoder", "neural_network", "decomposition", "manifold", "pipeline", "stats"],
     ["model_selection"],
     ["plots"],
 ]

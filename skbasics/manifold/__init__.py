@@ -1,0 +1,5 @@
+"""Maps of points that keep neighbours together."""
+
+from skbasics.manifold._umap import UMAP
+
+__all__ = ["UMAP"]
