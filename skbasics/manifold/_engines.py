@@ -14,7 +14,7 @@ from torch import Tensor
 from skbasics._arrays import SEED_BOUND, as_numpy
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import Forces
-from skbasics.manifold._fuzzy import fuzzy_graph, mean_distance
+from skbasics.manifold._fuzzy import mean_distance, membership_graph, union
 from skbasics.manifold._layout import default_epochs, layout
 from skbasics.manifold._metrics import UNLINKED, Given, Measure
 from skbasics.manifold._neighbors import Neighbors, nearest
@@ -102,8 +102,8 @@ def fuzzy(task: Task) -> tuple[sp.csr_matrix, Neighbors]:
     """Return the graph of the rows, which minds the target where there is one."""
     X, asked = task.X, task.asked
     neighbors = nearest(X, X, task.n_neighbors, task.measure, same=True)
-    ratio, nearby = asked.set_op_mix_ratio, asked.local_connectivity
-    graph = fuzzy_graph(neighbors, nearby, ratio, task.limit)
+    directed = membership_graph(neighbors, asked.local_connectivity, task.limit)
+    graph = union(directed, asked.set_op_mix_ratio)
     if task.y is None or graph.nnz == 0:
         return graph, neighbors
     if asked.target_metric == "categorical":

@@ -101,17 +101,15 @@ def mean_distance(distance: Tensor) -> Tensor:
     return finite.mean() if len(finite) else distance.new_zeros(())
 
 
-def fuzzy_graph(
-    neighbors: Neighbors, local_connectivity: float, mix: float = 1.0, limit: float = math.inf
+def membership_graph(
+    neighbors: Neighbors, local_connectivity: float, limit: float = math.inf
 ) -> sp.csr_matrix:
-    """Return the graph of rows and their neighbours, each row its own first.
+    """Return the graph of rows and their neighbours, each row its own first, as each row sees it.
 
     Parameters
     ----------
     neighbors : Neighbors
     local_connectivity : float
-    mix : float
-        One for the fuzzy union, zero for the intersection, or between.
     limit : float
         The distance from which on there is no edge.
     """
@@ -123,7 +121,7 @@ def fuzzy_graph(
     places = neighbors.index.reshape(-1).cpu().numpy(), np.arange(0, n * k + 1, k)
     graph = sp.csr_matrix((values.reshape(-1).cpu().numpy(), *places), shape=(n, n))
     graph.eliminate_zeros()
-    return union(graph, mix)
+    return graph
 
 
 def union(graph: sp.csr_matrix, mix: float = 1.0) -> sp.csr_matrix:

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from skbasics.manifold._fuzzy import fuzzy_graph, reconnected
+from skbasics.manifold._fuzzy import membership_graph, reconnected
 from skbasics.manifold._metrics import resolve_metric
 from skbasics.manifold._neighbors import nearest
 
@@ -46,7 +46,7 @@ def by_target(
     """
     Y = torch.from_numpy(np.ascontiguousarray(y, dtype=np.float64).reshape(len(y), -1))
     measure = resolve_metric(metric, {}, sparse=False)
-    own = fuzzy_graph(nearest(Y, Y, n_neighbors, measure, same=True), 1.0)
+    own = membership_graph(nearest(Y, Y, n_neighbors, measure, same=True), 1.0)
     edges = (graph + own).tocoo()
     p = _values(graph, edges, max(graph.data.min() / 2, 1e-8))
     r = _values(own, edges, min(max(own.data.min() / 2, 1e-8), 1e-4))
