@@ -39,21 +39,28 @@ def by_class(graph: sp.csr_matrix, y: np.ndarray, weight: float) -> sp.csr_matri
 def by_target(
     graph: sp.csr_matrix, y: np.ndarray, weight: float, n_neighbors: int, metric: str
 ) -> sp.csr_matrix:
-    r"""Return the graph that both the rows and targets with a distance make.
-
-    Its edges are :math:`p\,r^{w/(1-w)}` for :math:`w < 1/2`, else :math:`p^{(1-w)/w}\,r`, with r
-    those of the targets; an edge that one of the two lacks counts half its weakest there.
-    """
+    """Return the graph that both the rows and targets with a distance make."""
     Y = torch.from_numpy(np.ascontiguousarray(y, dtype=np.float64).reshape(len(y), -1))
     measure = resolve_metric(metric, {}, sparse=False)
     own = membership_graph(nearest(Y, Y, n_neighbors, measure, same=True), 1.0)
+    return intersection(graph, own, weight)
+
+
+def intersection(graph: sp.csr_matrix, own: sp.csr_matrix, weight: float) -> sp.csr_matrix:
+    r"""Return the graph that two graphs make.
+
+    Its edges are :math:`p\,r^{w/(1-w)}` for :math:`w < 1/2`, else :math:`p^{(1-w)/w}\,r`, with r
+    those of the second; an edge that one of the two lacks counts half its weakest there.
+    """
     edges = (graph + own).tocoo()
-    p = _values(graph, edges, max(graph.data.min() / 2, 1e-8))
-    r = _values(own, edges, min(max(own.data.min() / 2, 1e-8), 1e-4))
+    least = max(graph.data.min() / 2, 1e-8), min(max(own.data.min() / 2, 1e-8), 1e-4)
+    p, r = (_values(g, edges, m) for g, m in zip((graph, own), least, strict=True))
     if weight < 0.5:
-        edges.data = p * r ** (weight / (1 - weight))
-    elif weight > 0:
-        edges.data = p ** ((1 - weight) / weight) * r
+        both = p * r ** (weight / (1 - weight))
+    else:
+        both = p ** ((1 - weight) / weight) * r
+    # What is weaker still than a missing edge stays as it was, as in umap-learn.
+    edges.data = np.where((p > least[0]) | (r > least[1]), both, edges.data)
     return reconnected(edges.tocsr())
 
 
