@@ -90,7 +90,7 @@ def test_distinct_rows():
 
 
 @pytest.mark.parametrize(
-    ("local_connectivity", "mix"), [(1.0, 1.0), (2.5, 0.3), (0.5, 0.0), (3.0, 1.0)]
+    ("local_connectivity", "mix"), [(1.0, 1.0), (2.5, 0.3), (0.5, 0.0), (1.5, 1.0)]
 )
 def test_graph_is_that_of_umap_learn(reference, local_connectivity, mix):
     neighbors = neighbors_of(X)
