@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _PACKAGES = {
     "autoencoder": ["Autoencoder", "SparseAutoencoder", "VAETransformer"],
     "decomposition": ["PCA", "CorrespondenceAnalysis", "FastICA"],
-    "manifold": ["UMAP"],
+    "manifold": ["UMAP", "ParametricUMAP"],
     "model_selection": [
         "BiasVariance",
         "BiasVarianceCurve",

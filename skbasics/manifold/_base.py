@@ -20,7 +20,7 @@ from skbasics.manifold._engines import Layout, Task, by_torch, by_umap, epochs_o
 from skbasics.manifold._extra import has_umap
 from skbasics.manifold._forces import Forces, fitted_curve
 from skbasics.manifold._metrics import UNLINKED, Measure, resolve_metric
-from skbasics.manifold._neighbors import distinct
+from skbasics.manifold._neighbors import clipped, distinct
 from skbasics.manifold._placement import Frozen
 
 LARGE = 4096
@@ -99,7 +99,7 @@ class LayoutEstimator(
             _some(rows, first),
             None if y is None else y[first],
             measure,
-            self._clipped(len(first)),
+            clipped(self.n_neighbors, len(first)),
             int(self.n_components),
             self._forces(),
             init[first] if isinstance(init, np.ndarray) else init,
@@ -108,17 +108,6 @@ class LayoutEstimator(
             self,
         )
         return task, first, places
-
-    def _clipped(self, n: int) -> int:
-        """Return how many neighbours n distinct rows can have, the row itself among them."""
-        k = min(int(self.n_neighbors), max(n - 1, min(2, n)))
-        if k < self.n_neighbors:
-            warnings.warn(
-                f"n_neighbors={self.n_neighbors} is too many for {n} distinct rows; it is set to "
-                f"{k} (a row is its own first neighbour).",
-                stacklevel=2,
-            )
-        return k
 
     def _init(self, n: int) -> Any:
         if isinstance(self.init, str):

@@ -1,5 +1,6 @@
 """Nearest neighbours, exactly: candidates by matrix products, distances by differences."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,18 @@ class Neighbors(NamedTuple):
 
     index: Tensor
     distance: Tensor
+
+
+def clipped(n_neighbors: int, n: int) -> int:
+    """Return how many neighbours n rows can have, the row itself among them; warn if fewer."""
+    k = min(int(n_neighbors), max(n - 1, min(2, n)))
+    if k < n_neighbors:
+        warnings.warn(
+            f"n_neighbors={n_neighbors} is too many for {n} distinct rows; it is set to {k} (a row "
+            "is its own first neighbour).",
+            stacklevel=2,
+        )
+    return k
 
 
 def nearest(Q: Any, T: Any, k: int, measure: Measure, *, same: bool = False) -> Neighbors:
