@@ -1,9 +1,8 @@
 """What `UMAP` is made of: from parameters to a task, and from its layout to what is kept."""
 
 import math
-import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,12 +14,13 @@ from tqdm import tqdm
 
 from skbasics._arrays import SEED_BOUND, Border, as_numpy, as_tensor, own_random_state
 from skbasics._callbacks import FitTasks
+from skbasics._data import as_features, floating_dtype
 from skbasics._sklearn import CallbackSupportMixin, validate_data
 from skbasics.manifold._engines import Layout, Task, by_torch, by_umap, epochs_of
 from skbasics.manifold._extra import has_umap
 from skbasics.manifold._forces import Forces, fitted_curve
 from skbasics.manifold._metrics import UNLINKED, Measure, resolve_metric
-from skbasics.manifold._neighbors import clipped, distinct
+from skbasics.manifold._neighbors import Neighbors, clipped, distinct, nearest
 from skbasics.manifold._placement import Frozen
 
 LARGE = 4096
@@ -112,8 +112,9 @@ class LayoutEstimator(
     def _init(self, n: int) -> Any:
         if isinstance(self.init, str):
             if self.init == "pca" and self.metric == "precomputed":
-                raise ValueError("init='pca' needs rows, and metric='precomputed' has none. Use "
-                                 "init='spectral'.")
+                raise ValueError(
+                    "init='pca' needs rows, and metric='precomputed' has none. Use init='spectral'."
+                )
             return self.init
         init = check_array(as_numpy(self.init), dtype=np.float64)
         if init.shape != (n, self.n_components):
@@ -168,9 +169,7 @@ class LayoutEstimator(
             observer.end_iteration(found)
         return found
 
-    def _by_epochs(
-        self, task: Task, device: torch.device, observer: FitTasks | None
-    ) -> Layout:
+    def _by_epochs(self, task: Task, device: torch.device, observer: FitTasks | None) -> Layout:
         steps = by_torch(task, device, every=observer is not None)
         found = next(steps)
         bar = tqdm(total=task.n_epochs, desc=type(self).__name__, disable=not self.verbose)
@@ -233,6 +232,37 @@ class LayoutEstimator(
             self._seed,
         )
 
+    # What is asked of it.
+
+    def _neighbors(self, X: Any, frozen: Frozen) -> Neighbors:
+        """Return the neighbours of new rows among those of the fit."""
+        device = frozen.places.device
+        if self._rows is None:
+            Q, T = as_tensor(X, device=device), frozen.places
+        elif sp.issparse(X) != sp.issparse(self._rows):
+            Q, T = _dense(X, device), _dense(self._rows, device)
+        else:
+            Q, T = (as_features(M, device, floating_dtype(self._rows)) for M in (X, self._rows))
+        k = max(1, min(self._n_neighbors, T.shape[0]) - 1)
+        return nearest(Q, T, k, self._measure(sp.issparse(Q)))
+
+    def _check_invertible(self, X: Any) -> None:
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, and places have {self._n_features_out}: "
+                "inverse_transform takes what transform returns."
+            )
+        if self._rows is None or sp.issparse(self._rows):
+            had = "distances" if self._rows is None else "sparse rows"
+            raise ValueError(
+                f"inverse_transform makes means of rows, and this {type(self).__name__} was fitted "
+                f"to {had}. Fit it to dense rows."
+            )
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.embedding_.shape[1]
+
 
 def _some(rows: Any, numbers: np.ndarray) -> Any:
     if len(numbers) == rows.shape[0]:
@@ -259,3 +289,7 @@ def _of_all(graph: sp.csr_matrix, first: np.ndarray, places: np.ndarray) -> sp.c
     column = np.concatenate([first[edges.col], originals, copies])
     values = np.concatenate([edges.data, np.ones(2 * len(copies), edges.data.dtype)])
     return sp.csr_matrix((values, (row, column)), (n, n))
+
+
+def _dense(X: Any, device: torch.device) -> Tensor:
+    return as_tensor(X.toarray() if sp.issparse(X) else X, device=device)

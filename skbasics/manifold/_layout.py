@@ -68,9 +68,7 @@ def layout(
         yield Y
 
 
-def _step(
-    Y: Tensor, head: Tensor, tail: Tensor, forces: Forces, draws: torch.Generator
-) -> Tensor:
+def _step(Y: Tensor, head: Tensor, tail: Tensor, forces: Forces, draws: torch.Generator) -> Tensor:
     """Return the forces on all places, of some edges and as many times `n_negatives` pairs."""
     here = Y[:, head]
     apart = here - Y[:, tail]

@@ -95,9 +95,9 @@ def _refined(
     They are where the last is nearer than any row beyond the candidates can be.
     """
     rounded, candidates = _smallest(_without(measure.between(Q, T), own), k + EXTRA)
-    squares = torch.cat([
-        (q[:, None] - T[c]).square_().sum(-1) for q, c in _chunks(Q, candidates, T.shape[1])
-    ])
+    squares = torch.cat(
+        [(q[:, None] - T[c]).square_().sum(-1) for q, c in _chunks(Q, candidates, T.shape[1])]
+    )
     squares = torch.where(rounded == -torch.inf, rounded, squares)
     index, order = candidates.sort(1)
     squares, order = squares.gather(1, order).sort(dim=1, stable=True)

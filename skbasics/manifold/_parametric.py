@@ -1,38 +1,144 @@
 """UMAP whose map is a network."""
 
-import math
 from collections import OrderedDict
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
-import numpy as np
-import scipy.sparse as sp
-import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import nn
 
 from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._atomic import training_method
 from skbasics._base import NetworkEstimator, stream_method
-from skbasics._data import Checked, Sample, as_features, check_rows, floating_dtype
 from skbasics._fitted import prediction_architecture
-from skbasics._replica import Replica
 from skbasics._sklearn import Interval
 from skbasics._training import predict_rows
-from skbasics.manifold._edges import Edges, NoLoss, ScaledSquaredError
-from skbasics.manifold._forces import Forces, fitted_curve
-from skbasics.manifold._fuzzy import membership_graph, union
-from skbasics.manifold._metrics import UNLINKED, resolve_metric
-from skbasics.manifold._neighbors import clipped, nearest
-from skbasics.manifold._structure import MapNetwork
-from skbasics.network import Loss
-from skbasics.optim import Optimizer
+from skbasics.manifold._network_base import EdgeTrainedEstimator
 
 
-class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
-    r"""ParametricUMAP."""
+def _has_decoder(estimator: Any) -> bool:
+    structure = getattr(estimator, "_structure", None)
+    if not (estimator.decoder if structure is None else structure.decoder):
+        raise AttributeError(
+            "inverse_transform needs a decoder, and this ParametricUMAP has none. Set "
+            "decoder=True and fit again."
+        )
+    return True
+
+
+class ParametricUMAP(EdgeTrainedEstimator):
+    r"""UMAP whose map is a network: new rows are placed in milliseconds, and maps can go back.
+
+    A network f is trained on the edges of the fuzzy graph of the rows (see `UMAP`), by their
+    cross-entropy with those of its places :math:`y = f(x)`. An edge (i, j) is drawn as it weighs:
+
+    .. math::
+        L = \sum_{ij} \frac{p_{ij}}{\sum p} \Big( -\log q_{ij}
+        - \gamma m\, E_l \log (1 - q_{il}) \Big), \qquad
+        q_{ij} = \frac{1}{1 + a \|f(x_i) - f(x_j)\|^{2b}}
+
+    with the mean over the other ends l in the batch, and with a decoder g the term
+    :math:`\tfrac{w}{2} \|x - g(f(x))\|^2`. An epoch draws an edge of each row, which counts as the
+    row's edges weigh. Training, stacks of fits and continuation are those of the package's
+    networks. Features should be of unit scale, as for any network.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int, default=(256, 256)
+        Units of the hidden layers, from the rows to the places; a decoder has them in reverse.
+    n_components : int, default=2
+        Coordinates of a place.
+    activation : {"identity", "logistic", "tanh", "relu"} or callable, default="relu"
+        What the hidden units compute; a callable maps a tensor to one.
+    n_neighbors : int, default=15
+        Neighbours that make the graph, the row itself among them.
+    metric : str or callable, default="euclidean"
+        The distance between rows, as in `UMAP`.
+    metric_kwds : dict or None, default=None
+        Keywords of the metric.
+    min_dist, spread : float, default=0.1 and 1.0
+        How near places may be, and on what scale they spread.
+    set_op_mix_ratio, local_connectivity : float, default=1.0
+        As in `UMAP`.
+    repulsion_strength : float, default=1.0
+        :math:`\gamma`.
+    negative_sample_rate : int, default=5
+        m.
+    decoder : bool, default=False
+        Whether to learn the way back, too.
+    reconstruction_weight : float, default=1.0
+        w, for the decoder.
+    optimizer : str or Optimizer, default="adam"
+        A rule that works on batches.
+    alpha : float, default=0.0
+        Strength of the penalty on squared weights.
+    batch_size : int or "auto", default="auto"
+        Edges in a batch; "auto" is min(200, n_samples).
+    max_iter : int, default=200
+        Epochs at most.
+    shuffle : bool, default=True
+        Whether to shuffle the rows in every epoch.
+    tol : float, default=1e-4
+        Training stops when the loss has not fallen by `tol`
+    n_iter_no_change : int, default=20
+        in so many epochs.
+    warm_start : bool, default=False
+        Whether fit goes on where the last fit ended.
+    device : str, torch.device or None, default=None
+        Where to compute; None is where X is.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, order and edges.
+    verbose : bool or int, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    graph_ : sparse matrix of shape (n_samples, n_samples)
+        The fuzzy graph of the rows of the last call.
+    coefs_ : list of array of shape (fan_in, fan_out)
+        Weight matrices, one a layer, the decoder's last.
+    intercepts_ : list of array of shape (fan_out,)
+        Bias vectors.
+    loss_, best_loss_ : float
+        Mean loss of the last epoch, and the lowest.
+    loss_curve_ : list of float
+        The loss of each epoch.
+    history_ : dict of ndarray
+        loss, cross_entropy, learning_rate, gradient_norm, seconds and with a decoder
+        reconstruction_loss, of each epoch.
+    n_iter_ : int
+        Epochs of the last call.
+    t_ : int
+        Training rows seen so far.
+    n_layers_ : int
+        Layers, input and output included.
+    n_features_in_ : int
+        Features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had names.
+
+    See Also
+    --------
+    UMAP : Places without a network.
+
+    References
+    ----------
+    Sainburg, McInnes and Gentner, "Parametric UMAP embeddings for representation and
+    semisupervised learning", Neural Computation 33, 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.manifold import trustworthiness
+    >>> from skbasics import ParametricUMAP
+    >>> X = load_digits().data[:400] / 16
+    >>> parametric = ParametricUMAP((64,), batch_size=50, max_iter=60, tol=0, random_state=0)
+    >>> places = parametric.fit_transform(X)
+    >>> bool(trustworthiness(X, places, n_neighbors=10) > 0.9)
+    True
+    """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **{
@@ -56,12 +162,6 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkE
         "decoder": ["boolean"],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
     }
-
-    _has_targets = False
-    _sparse_input = False
-    batch_norm: ClassVar[bool] = False
-    dropout: ClassVar[float] = 0.0
-    early_stopping: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -182,6 +282,7 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkE
         )
         return border.as_caller(places)
 
+    @available_if(_has_decoder)
     def inverse_transform(self, X: Any) -> Any:
         """Return the rows that the decoder makes of places.
 
@@ -197,15 +298,12 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkE
         Raises
         ------
         ValueError
-            If there is no decoder, or the places have another width.
+            If the places have another width.
+        AttributeError
+            If there is no decoder.
         """
         self._check_caller(X, "inverse_transform")
         structure = self._structure
-        if not structure.decoder:
-            raise ValueError(
-                "inverse_transform needs a decoder, and this ParametricUMAP was fitted without. "
-                "Set decoder=True and fit again."
-            )
         border = Border.of(X)
         X = check_array(X, dtype=[border.xp.float64, border.xp.float32])
         if X.shape[1] != structure.n_components:
@@ -237,95 +335,6 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkE
         learned = self._learned_on(None)
         modules = {name: architecture.to_module(*learned, part) for name, part in parts.items()}
         return nn.Sequential(OrderedDict(modules)).eval()
-
-    # Training.
-
-    def _check(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Checked:
-        if self.metric == "precomputed":
-            raise ValueError(
-                "metric='precomputed' has no rows for a network to map. Use UMAP, or a metric of "
-                "rows."
-            )
-        data = check_rows(self, X, sample_weight, reset=reset)
-        if data.X.shape[0] < 2:
-            raise ValueError(
-                "Found array with 1 sample, and ParametricUMAP needs 2 at least: a row alone has "
-                "no neighbours."
-            )
-        return data
-
-    def _encode(
-        self, y: Any, *, learn: bool, classes: Any = None, complete: bool = False
-    ) -> np.ndarray:
-        return self._numbers[:, None]
-
-    def _loss(self) -> Loss:
-        return ScaledSquaredError(float(self.reconstruction_weight)) if self.decoder else NoLoss()
-
-    def _replica(
-        self, data: Checked, past: dict[str, Any], *, shared: Sample | None = None, **options: Any
-    ) -> Replica:
-        """Return this fit before its first epoch; its structure has the edges, and ours has not."""
-        device = compute_device(data.border, self.device)
-        X = as_features(data.X, device, floating_dtype(data.X)) if shared is None else shared.X
-        given = None if shared is None else shared.index
-        self._numbers = np.arange(X.shape[0]) if given is None else np.asarray(given)
-        rows = np.unique(self._numbers)
-        self.graph_ = self._graph(X[torch.from_numpy(rows).to(device)])
-        self._edges = Edges.of(self.graph_, X, rows)
-        replica = super()._replica(data, past, shared=shared, **options)
-        self._structure = self._structure.bare()
-        del self._numbers, self._edges
-        return replica
-
-    def _fit_weights(self, data: Checked, train: np.ndarray | None) -> np.ndarray | None:
-        """Return how much the edges of each row weigh."""
-        reach = self._edges.reach.cpu().numpy()
-        weights = reach[self._numbers + 1] - reach[self._numbers]
-        return weights / weights.mean()
-
-    def _new_structure(self, X: Any) -> MapNetwork:
-        return MapNetwork(
-            X.shape[1],
-            self._hidden_layer_sizes(),
-            int(self.n_components),
-            self.activation,
-            bool(self.decoder),
-            self._forces(),
-            self._edges,
-        )
-
-    def _forces(self) -> Forces:
-        a, b = fitted_curve(self.spread, self.min_dist)
-        return Forces(a, b, float(self.repulsion_strength), int(self.negative_sample_rate))
-
-    def _graph(self, X: Tensor) -> sp.csr_matrix:
-        """Return the fuzzy graph of the rows."""
-        measure = resolve_metric(self.metric, self.metric_kwds or {}, sparse=False)
-        k = clipped(self.n_neighbors, X.shape[0])
-        neighbors = nearest(X, X, k, measure, same=True)
-        limit = UNLINKED.get(self.metric, math.inf) if isinstance(self.metric, str) else math.inf
-        directed = membership_graph(neighbors, self.local_connectivity, limit)
-        graph = union(directed, self.set_op_mix_ratio)
-        if graph.nnz == 0:
-            raise ValueError(
-                f"metric={self.metric!r} finds that no two of these {X.shape[0]} rows have "
-                "anything in common, so there is no graph to train on. Use another metric."
-            )
-        return graph
-
-    def _optimizer(self) -> Optimizer:
-        optimizer = super()._optimizer()
-        if optimizer.full_batch:
-            raise ValueError(
-                f"ParametricUMAP draws edges anew in each step, and optimizer={self.optimizer!r} "
-                "needs a loss that stands still. Use 'adam', or another that works on batches."
-            )
-        return optimizer
-
-    @property
-    def _n_features_out(self) -> int:
-        return self._structure.n_components
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

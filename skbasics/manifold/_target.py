@@ -55,10 +55,8 @@ def intersection(graph: sp.csr_matrix, own: sp.csr_matrix, weight: float) -> sp.
     edges = (graph + own).tocoo()
     least = max(graph.data.min() / 2, 1e-8), min(max(own.data.min() / 2, 1e-8), 1e-4)
     p, r = (_values(g, edges, m) for g, m in zip((graph, own), least, strict=True))
-    if weight < 0.5:
-        both = p * r ** (weight / (1 - weight))
-    else:
-        both = p ** ((1 - weight) / weight) * r
+    powers = (1, weight / (1 - weight)) if weight < 0.5 else ((1 - weight) / weight, 1)
+    both = p ** powers[0] * r ** powers[1]
     # What is weaker still than a missing edge stays as it was, as in umap-learn.
     edges.data = np.where((p > least[0]) | (r > least[1]), both, edges.data)
     return reconnected(edges.tocsr())

@@ -11,7 +11,6 @@ import torch
 from sklearn.manifold import trustworthiness
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
 from skbasics._arrays import CPU, Border, as_numpy, as_tensor, compute_device
 from skbasics._atomic import training_method
@@ -20,12 +19,122 @@ from skbasics._sklearn import Interval, StrOptions, check_same_namespace, valida
 from skbasics.manifold._base import LayoutEstimator
 from skbasics.manifold._engines import Layout
 from skbasics.manifold._metrics import Products
-from skbasics.manifold._neighbors import Neighbors, nearest
-from skbasics.manifold._placement import Frozen, meant, placed
+from skbasics.manifold._neighbors import nearest
+from skbasics.manifold._placement import meant, placed
 
 
 class UMAP(LayoutEstimator):
-    r"""UMAP."""
+    r"""Uniform manifold approximation and projection: a map that keeps neighbours together.
+
+    Rows and their nearest neighbours make a fuzzy graph, in which the edge of two rows is
+
+    .. math::
+        p_{ij} = p_{j|i} + p_{i|j} - p_{j|i}\,p_{i|j}, \qquad
+        p_{j|i} = e^{-\max(0,\, d_{ij} - \rho_i) / \sigma_i}, \qquad \sum_j p_{j|i} = \log_2 k,
+
+    with :math:`\rho_i` the distance to the nearest other row. Places y are sought whose own graph,
+    :math:`q_{ij} = 1 / (1 + a \|y_i - y_j\|^{2b})`, has the least cross-entropy with it:
+
+    .. math::
+        L = -\sum_{ij} p_{ij} \log q_{ij} + \gamma\,(1 - p_{ij}) \log(1 - q_{ij})
+
+    by steps on edges drawn as they weigh and on pairs drawn at random. Unlike umap-learn's,
+    `transform` is a function of the row: see there. Rows that are the same are laid out once.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=15
+        Neighbours that make the graph, the row itself among them.
+    n_components : int, default=2
+        Coordinates of a place.
+    metric : str or callable, default="euclidean"
+        The distance between rows. "euclidean", "manhattan", "chebyshev", "minkowski", "cosine"
+        and "correlation" are torch's; other names scipy's where it has them, else umap-learn's
+        (which must then be installed); a callable takes two rows. "precomputed": X are distances.
+    metric_kwds : dict or None, default=None
+        Keywords of the metric.
+    n_epochs : int or None, default=None
+        Epochs of the layout; None is 500, and 200 beyond 10,000 rows.
+    learning_rate : float, default=1.0
+        The length of its first steps.
+    init : {"spectral", "pca", "random"} or array of shape (n_samples, n_components), \
+            default="spectral"
+        Where it starts: at eigenvectors of the graph's Laplacian, part by part where it falls
+        into parts; at the principal components of X; anywhere; or there.
+    min_dist, spread : float, default=0.1 and 1.0
+        How near places may be, and on what scale they spread; a and b follow from them.
+    n_jobs : int or None, default=-1
+        Threads of umap-learn. With a `random_state` its layout has one, or it would have no seed.
+    set_op_mix_ratio : float, default=1.0
+        One for the union of what two rows see of each other, zero for the intersection.
+    local_connectivity : float, default=1.0
+        The other row, counted from one, at whose distance membership begins to fall.
+    repulsion_strength : float, default=1.0
+        :math:`\gamma`.
+    negative_sample_rate : int, default=5
+        Pairs drawn at random for each edge drawn.
+    a, b : float or None, default=None
+        The curve of q; None fits it to `min_dist` and `spread`.
+    random_state : int, RandomState instance or None, default=None
+        Seeds start and layout. No global generator is touched, except that None draws one seed
+        from NumPy's.
+    target_metric : str, default="categorical"
+        What y is: classes, or numbers with a distance ("euclidean", ...).
+    target_weight : float, default=0.5
+        How much y counts beside X, from 0 to 1.
+    densmap : bool, default=False
+        Whether to keep densities as well; umap-learn does it.
+    engine : {"auto", "torch", "umap-learn"}, default="auto"
+        Who makes graph and layout. "torch" finds neighbours exactly, gives a seed's result
+        whatever the number of threads, and starts at once. umap-learn (the extra ``umap``) has to
+        be compiled on first use and overtakes it on thousands of rows. "auto" is "torch" up to
+        4096 distinct rows, on a GPU, for callable metrics and where umap-learn is not installed,
+        else "umap-learn"; ``tests/benchmarks/umap.py`` measures where they cross.
+    device : str, torch.device or None, default=None
+        Where torch computes; None is where X is.
+    verbose : bool or int, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    embedding_ : array of shape (n_samples, n_components)
+        The places of the rows of the fit. They never move.
+    graph_ : sparse matrix of shape (n_samples, n_samples)
+        The fuzzy graph. Of rows that are the same, the first has the edges, and the others one to
+        it.
+    disconnected_ : array of int
+        Rows without an edge, which are at the mean of the places of those nearest to them.
+    engine_ : str
+        Who made the layout.
+    a_, b_ : float
+        The curve of q.
+    n_epochs_ : int
+        Epochs of the layout.
+    n_features_in_ : int
+        Features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had names.
+
+    See Also
+    --------
+    ParametricUMAP : A network as the map.
+
+    References
+    ----------
+    McInnes, Healy and Melville, "UMAP: uniform manifold approximation and projection for
+    dimension reduction", arXiv:1802.03426, 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skbasics import UMAP
+    >>> X = load_digits().data
+    >>> umap = UMAP(n_epochs=100, random_state=0).fit(X[:500])
+    >>> umap.transform(X[500:]).shape
+    (1297, 2)
+    >>> umap.trustworthiness(X[:500]) > 0.95
+    True
+    """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_neighbors": [Interval(Integral, 2, None, closed="left")],
@@ -250,35 +359,6 @@ class UMAP(LayoutEstimator):
             trustworthiness(distances, places, n_neighbors=n_neighbors, metric="precomputed")
         )
 
-    def _neighbors(self, X: Any, frozen: Frozen) -> Neighbors:
-        """Return the neighbours of new rows among those of the fit."""
-        device = frozen.places.device
-        if self._rows is None:
-            Q, T = as_tensor(X, device=device), frozen.places
-        elif sp.issparse(X) != sp.issparse(self._rows):
-            Q, T = _dense(X, device), _dense(self._rows, device)
-        else:
-            Q, T = (as_features(M, device, floating_dtype(self._rows)) for M in (X, self._rows))
-        k = max(1, min(self._n_neighbors, T.shape[0]) - 1)
-        return nearest(Q, T, k, self._measure(sp.issparse(Q)))
-
-    def _check_invertible(self, X: Any) -> None:
-        if X.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, and places have {self._n_features_out}: "
-                "inverse_transform takes what transform returns."
-            )
-        if self._rows is None or sp.issparse(self._rows):
-            had = "distances" if self._rows is None else "sparse rows"
-            raise ValueError(
-                f"inverse_transform makes means of rows, and this {type(self).__name__} was fitted "
-                f"to {had}. Fit it to dense rows."
-            )
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.embedding_.shape[1]
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
@@ -286,7 +366,3 @@ class UMAP(LayoutEstimator):
         tags.input_tags.pairwise = self.metric == "precomputed"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _dense(X: Any, device: torch.device) -> Tensor:
-    return as_tensor(X.toarray() if sp.issparse(X) else X, device=device)
