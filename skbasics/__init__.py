@@ -57,6 +57,7 @@ _PACKAGES = {
     "plots": [
         "BiasVarianceDisplay",
         "CorrespondenceDisplay",
+        "EmbeddingDisplay",
         "FiltersDisplay",
         "LossCurveDisplay",
         "TrajectoryDisplay",

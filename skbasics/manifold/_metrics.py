@@ -50,6 +50,10 @@ class Measure(ABC):
     def between(self, Q: Any, T: Any) -> Tensor:
         """Return the distances ``(n_queries, n_rows)``."""
 
+    def exact(self, Q: Any, T: Any) -> Tensor:
+        """Return the distances, not rounded by products."""
+        return self.between(Q, T)
+
 
 @dataclass(frozen=True)
 class Products(Measure):
@@ -86,6 +90,9 @@ class Products(Measure):
     def direct(self, Q: Tensor, T: Tensor) -> Tensor:
         """Return squared distances without products: equal rows are at zero."""
         return torch.cdist(Q, T, compute_mode="donot_use_mm_for_euclid_dist").square_()
+
+    def exact(self, Q: Tensor, T: Tensor) -> Tensor:
+        return self.of_squares(self.direct(Q, T), Q, T)
 
     def of_squares(self, squares: Tensor, Q: Tensor, T: Tensor) -> Tensor:
         """Return distances by squares ``(n, k)``, rows ``(n, d)`` and those ``(n, k, d)``."""

@@ -11,6 +11,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.manifold import trustworthiness
+from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
 from skbasics import UMAP, ParametricUMAP
@@ -67,24 +68,32 @@ def test_neighbours_are_drawn_as_their_edges_weigh():
         np.testing.assert_allclose(shares, own / own.sum(), atol=1e-3)
 
 
+OLD, NEW, OLD_CLASSES, NEW_CLASSES = train_test_split(
+    DIGITS, CLASSES, test_size=297, random_state=0
+)
+
+
 @pytest.fixture(scope="module")
 def fitted():
-    return ParametricUMAP(max_iter=60, random_state=0).fit(DIGITS[:1200])
+    return ParametricUMAP(max_iter=100, random_state=0).fit(OLD)
 
 
 def test_map_of_new_digits(fitted):
-    new = DIGITS[1200:]
-    places = fitted.transform(new)
-    umap = UMAP(random_state=0).fit(DIGITS[:1200])
-    theirs = umap.transform(new)
-    assert trustworthiness(new, places) > trustworthiness(new, theirs) - 0.08
-    nearest = KNeighborsClassifier(10).fit(fitted.transform(DIGITS[:1200]), CLASSES[:1200])
-    assert nearest.score(places, CLASSES[1200:]) > 0.75
-    np.testing.assert_allclose(fitted.transform(new[3:4])[0], places[3], atol=1e-12)
+    """Within 0.04 in trustworthiness and 0.06 in accuracy of places found one by one."""
+    umap, found = UMAP(random_state=0).fit(OLD), []
+    for model in (umap, fitted):
+        nearest = KNeighborsClassifier(10).fit(model.transform(OLD), OLD_CLASSES)
+        places = model.transform(NEW)
+        found.append([trustworthiness(NEW, places, n_neighbors=12), 0])
+        found[-1][1] = nearest.score(places, NEW_CLASSES)
+    (trust, accuracy), (own_trust, own_accuracy) = found
+    assert own_trust > trust - 0.04
+    assert own_accuracy > accuracy - 0.06
+    np.testing.assert_allclose(fitted.transform(NEW[3:4])[0], places[3], atol=1e-12)
 
 
 def test_graph_is_that_of_umap(fitted):
-    assert abs(fitted.graph_ - UMAP(n_epochs=0).fit(DIGITS[:1200]).graph_).max() < 1e-12
+    assert abs(fitted.graph_ - UMAP(n_epochs=0).fit(OLD).graph_).max() < 1e-12
 
 
 def test_history_and_modules(fitted):
@@ -130,8 +139,10 @@ def test_stack_of_seeds_equals_fits_alone():
     rows = [None, np.arange(20, 140), np.arange(0, 150, 2)]
     models = [ParametricUMAP(**SMALL | {"random_state": seed}) for seed in range(3)]
     models[1].set_params(n_neighbors=8, optimizer__learning_rate=3e-3)
-    alone = [clone(m).fit(X if r is None else X[r]) for m, r, X in zip(models, rows, [DIGITS[:150]] * 3, strict=True)]
     X = DIGITS[:150].copy()
+    alone = [
+        clone(model).fit(X if r is None else X[r]) for model, r in zip(models, rows, strict=True)
+    ]
     jobs = [Job(model, X, None, r) for model, r in zip(models, rows, strict=True)]
     assert fit_side_by_side(jobs) == [None] * 3
     for model, single in zip(models, alone, strict=True):
@@ -179,4 +190,5 @@ def test_errors_teach(parameters, message):
 def test_few_neighbours_and_constant_rows():
     with pytest.warns(UserWarning, match="n_neighbors=15 is too many for 6 distinct rows"):
         ParametricUMAP(**SMALL).fit(DIGITS[:6])
-    assert np.isfinite(ParametricUMAP(**SMALL).fit(np.ones((40, 3))).transform(np.ones((1, 3)))).all()
+    constant = ParametricUMAP(**SMALL).fit(np.ones((40, 3)))
+    assert np.isfinite(constant.transform(np.ones((1, 3)))).all()
