@@ -26,7 +26,7 @@ maps = {
     "PCA": PCA(2),
     "VAETransformer": VAETransformer(2, max_iter=60, random_state=0),
     "UMAP": UMAP(random_state=0),
-    "ParametricUMAP": ParametricUMAP(max_iter=80, random_state=0),
+    "ParametricUMAP": ParametricUMAP(random_state=0),
 }
 figure, axes = plt.subplots(2, 2, figsize=(11, 10))
 scores = {}

@@ -144,21 +144,20 @@ class LayoutEstimator(
         device: torch.device,
         data: tuple,
         learned: Callable[[Layout], dict[str, Any]],
-    ) -> Layout:
-        """Return the finished layout; callbacks hear of every epoch that is made here."""
-        if task.X.shape[0] == 1:
-            return _one_place(task)
+    ) -> tuple[Layout, FitTasks | None]:
+        """Return the finished layout, and who is to be told when it is kept.
+
+        Callbacks hear of every epoch that is made here; umap-learn makes all of them in one.
+        """
         observer = None
         if getattr(self, "_skl_callbacks", None):
             steps = task.n_epochs if engine == "torch" else 1
             observer = FitTasks(self, data, steps, learned)
+        if task.X.shape[0] == 1:
+            return _one_place(task), observer
         if engine == "umap-learn":
-            found = self._in_one(task, observer)
-        else:
-            found = self._by_epochs(task, device, observer)
-        if observer is not None:
-            observer.end()
-        return found
+            return self._in_one(task, observer), observer
+        return self._by_epochs(task, device, observer), observer
 
     @staticmethod
     def _in_one(task: Task, observer: FitTasks | None) -> Layout:

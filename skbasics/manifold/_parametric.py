@@ -132,9 +132,9 @@ class ParametricUMAP(EdgeTrainedEstimator):
     --------
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.manifold import trustworthiness
-    >>> from skbasics import ParametricUMAP
+    >>> from skbasics import Adam, ParametricUMAP
     >>> X = load_digits().data[:400] / 16
-    >>> parametric = ParametricUMAP((64,), batch_size=50, max_iter=60, tol=0, random_state=0)
+    >>> parametric = ParametricUMAP((64,), optimizer=Adam(0.01), random_state=0)
     >>> places = parametric.fit_transform(X)
     >>> bool(trustworthiness(X, places, n_neighbors=10) > 0.9)
     True

@@ -253,7 +253,10 @@ class UMAP(LayoutEstimator):
         def learned(layout: Layout) -> dict[str, Any]:
             return kept | self._learned(layout, first, places, border, floating_dtype(X))
 
-        vars(self).update(learned(self._laid_out(task, engine, device, data, learned)))
+        found, observer = self._laid_out(task, engine, device, data, learned)
+        vars(self).update(learned(found))
+        if observer is not None:
+            observer.end()
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:

@@ -75,7 +75,7 @@ OLD, NEW, OLD_CLASSES, NEW_CLASSES = train_test_split(
 
 @pytest.fixture(scope="module")
 def fitted():
-    return ParametricUMAP(max_iter=100, random_state=0).fit(OLD)
+    return ParametricUMAP(random_state=0).fit(OLD)
 
 
 def test_map_of_new_digits(fitted):
