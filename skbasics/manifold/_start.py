@@ -52,6 +52,7 @@ def starting_places(
 
 def principal(X: Any, n_components: int) -> np.ndarray:
     """Return the rows' principal coordinates, and zeros for those that they have not."""
+    X = X.astype(np.float64)  # in float32 its last digits would depend on where X lies in memory
     n_found = min(n_components, *X.shape)
     if sp.issparse(X):
         n_found = min(n_found, X.shape[1] - 1)

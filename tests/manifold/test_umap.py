@@ -232,7 +232,7 @@ def test_sparse_rows():
     np.testing.assert_array_equal(model.transform(rows), model.embedding_)
     np.testing.assert_allclose(model.transform(DIGITS[:200]), model.embedding_, atol=1e-9)
     np.testing.assert_allclose(dense.transform(rows), dense.embedding_, atol=1e-9)
-    with pytest.raises(ValueError, match="was fitted to sparse rows[.] Fit it to dense rows"):
+    with pytest.raises(ValueError, match=r"was fitted to sparse rows\. Fit it to dense rows"):
         model.inverse_transform(model.embedding_)
 
 
