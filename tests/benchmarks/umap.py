@@ -1,4 +1,4 @@
-"""Time UMAP beside umap-learn: ``python tests/benchmarks/umap.py``.
+"""Time UMAP beside umap-learn: ``python tests/benchmarks/umap.py [--mnist PATH]``.
 
 The cold runs are processes of their own, from the first import to the fitted digits. For the warm
 ones each contender lives in a process that has fitted before, and their fits take turns (see
@@ -6,6 +6,7 @@ run.py). Trustworthiness shows that the maps are as good.
 """
 
 import argparse
+import ast
 import os
 import statistics
 import subprocess
@@ -36,25 +37,24 @@ def model(name: str, seed: int | None):
     return UMAP(engine=name, random_state=seed)
 
 
-def rows(n: int) -> np.ndarray:
-    """Return the digits, or as many rows of MNIST where it is named by the environment."""
+def rows(n: int, mnist: str) -> np.ndarray:
+    """Return the digits, or as many rows of MNIST."""
     if n == 1797:
         from sklearn.datasets import load_digits
 
         return load_digits().data
-    with np.load(os.environ["MNIST"]) as data:
-        images = data["x_train"] if "x_train" in data else data[data.files[0]]
-    return images[:n].reshape(n, -1).astype(np.float32) / 255
+    with np.load(mnist) as arrays:
+        return arrays["Xtr"][:n].astype(np.float32) / 255
 
 
-def serve(name: str) -> None:
+def serve(name: str, mnist: str) -> None:
     """Answer requests on standard input: seconds, and trustworthiness of some rows."""
     from sklearn.manifold import trustworthiness
 
     warnings.simplefilter("ignore")
     for line in sys.stdin:
-        n, seed = (int(word) if word != "None" else None for word in line.strip("() \n").split(", "))
-        X = rows(n)
+        n, seed = ast.literal_eval(line)
+        X = rows(n, mnist)
         start = time.perf_counter()
         embedding = model(name, seed).fit(X).embedding_
         seconds = time.perf_counter() - start
@@ -65,7 +65,7 @@ def serve(name: str) -> None:
 def cold(name: str) -> None:
     """Fit the digits, once."""
     warnings.simplefilter("ignore")
-    model(name, 0).fit(rows(1797))
+    model(name, 0).fit(rows(1797, ""))
 
 
 def time_cold(rounds: int) -> None:
@@ -86,10 +86,11 @@ def time_warm(arguments: argparse.Namespace) -> None:
     print("| rows | seed | ours s | umap-learn s | ratio | trustworthiness |\n" + "|---" * 6 + "|")
     for name in ("torch", "auto"):
         pair = [
-            Contender(n, arguments.threads, worker="umap.py") for n in (name, "umap-learn")
+            Contender(n, arguments.threads, arguments.mnist, worker="umap.py")
+            for n in (name, "umap-learn")
         ]
         for n in arguments.sizes:
-            if n != 1797 and "MNIST" not in os.environ:
+            if n != 1797 and not arguments.mnist:
                 continue
             for seed in (0, None):
                 ours, theirs = compare(pair, (n, seed), arguments.rounds)
@@ -105,6 +106,7 @@ def time_warm(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Run every comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mnist", help="an .npz with Xtr; without it, the digits alone")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
@@ -117,6 +119,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["cold"]:
         cold(sys.argv[2])
     elif sys.argv[1:2] and sys.argv[1] in CONTENDERS:
-        serve(sys.argv[1])
+        serve(*sys.argv[1:3])
     else:
         main()
