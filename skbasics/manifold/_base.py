@@ -23,7 +23,7 @@ from skbasics.manifold._metrics import UNLINKED, Measure, resolve_metric
 from skbasics.manifold._neighbors import Neighbors, clipped, distinct, nearest
 from skbasics.manifold._placement import Frozen
 
-LARGE = 4096
+LARGE = 10000
 """Distinct rows beyond which the engine "auto" is umap-learn, on a CPU and where it is there."""
 
 NEW_EPOCHS = 60

@@ -1,6 +1,7 @@
 """The layout: gradient steps on edges drawn by their weight and pairs drawn at random."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +13,10 @@ from skbasics.manifold._forces import LONGEST, Forces
 N_PARTS = 2
 """Into how many steps the edges of an epoch are cut. All at once, the many edges of a row would
 carry it past its neighbours."""
+
+
+SMALL = 2**20
+"""Coordinates of pairs up to which an epoch is for one thread."""
 
 
 def default_epochs(n: int) -> int:
@@ -57,15 +62,31 @@ def layout(
     draws = torch.Generator(device).manual_seed(seed)
     clock = torch.rand(len(share), generator=draws, device=device)
     Y = torch.from_numpy(start.T.astype(np.float32, order="C")).to(device)
+    alone = len(share) * len(Y) * max(1, forces.n_negatives) < SMALL
     for epoch in range(n_epochs):
-        clock += share
-        due = torch.nonzero(clock >= 1)[:, 0]
-        clock[due] -= 1
-        rate = learning_rate * (1 - epoch / n_epochs)
-        for part in range(N_PARTS):
-            now = due[part::N_PARTS]
-            Y += rate * _step(Y, head[now], tail[now], forces, draws)
+        with _one_thread(alone):
+            clock += share
+            due = torch.nonzero(clock >= 1)[:, 0]
+            clock[due] -= 1
+            rate = learning_rate * (1 - epoch / n_epochs)
+            for part in range(N_PARTS):
+                now = due[part::N_PARTS]
+                Y += rate * _step(Y, head[now], tail[now], forces, draws)
         yield Y
+
+
+@contextmanager
+def _one_thread(alone: bool) -> Iterator[None]:
+    """Let torch work by itself: on little, threads wait for each other longer than they help."""
+    n_threads = torch.get_num_threads()
+    if not alone or n_threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _step(Y: Tensor, head: Tensor, tail: Tensor, forces: Forces, draws: torch.Generator) -> Tensor:

@@ -87,8 +87,8 @@ class UMAP(LayoutEstimator):
     engine : {"auto", "torch", "umap-learn"}, default="auto"
         Who makes graph and layout. "torch" finds neighbours exactly, gives a seed's result
         whatever the number of threads, and starts at once. umap-learn (the extra ``umap``) has to
-        be compiled on first use and overtakes it on thousands of rows. "auto" is "torch" up to
-        4096 distinct rows, on a GPU, for callable metrics and where umap-learn is not installed,
+        be compiled on first use and overtakes it on tens of thousands of rows. "auto" is "torch" up to
+        10,000 distinct rows, on a GPU, for callable metrics and where umap-learn is not installed,
         else "umap-learn"; ``tests/benchmarks/umap.py`` measures where they cross.
     device : str, torch.device or None, default=None
         Where torch computes; None is where X is.
