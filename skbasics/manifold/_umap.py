@@ -87,9 +87,10 @@ class UMAP(LayoutEstimator):
     engine : {"auto", "torch", "umap-learn"}, default="auto"
         Who makes graph and layout. "torch" finds neighbours exactly, gives a seed's result
         whatever the number of threads, and starts at once. umap-learn (the extra ``umap``) has to
-        be compiled on first use and overtakes it on tens of thousands of rows. "auto" is "torch" up to
-        10,000 distinct rows, on a GPU, for callable metrics and where umap-learn is not installed,
-        else "umap-learn"; ``tests/benchmarks/umap.py`` measures where they cross.
+        be compiled on first use, and overtakes it on tens of thousands of rows, where it finds
+        neighbours approximately. "auto" is "torch" up to 10,000 distinct rows, on a GPU, for
+        callable metrics and where umap-learn is not installed, else "umap-learn";
+        ``tests/benchmarks/umap.py`` measures where they cross.
     device : str, torch.device or None, default=None
         Where torch computes; None is where X is.
     verbose : bool or int, default=False
