@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _PACKAGES = {
     "autoencoder": ["Autoencoder", "SparseAutoencoder", "VAETransformer"],
     "decomposition": ["PCA", "CorrespondenceAnalysis", "FastICA"],
+    "manifold": ["UMAP", "ParametricUMAP"],
     "model_selection": [
         "BiasVariance",
         "BiasVarianceCurve",
@@ -56,6 +57,7 @@ _PACKAGES = {
     "plots": [
         "BiasVarianceDisplay",
         "CorrespondenceDisplay",
+        "EmbeddingDisplay",
         "FiltersDisplay",
         "LatentSpaceDisplay",
         "LossCurveDisplay",

@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import skbasics
 from skbasics import (
     PCA,
+    UMAP,
     Autoencoder,
     AvgPool2d,
     Conv2d,
@@ -26,6 +27,7 @@ from skbasics import (
     MLPClassifier,
     MLPRegressor,
     OnlineMeanVar,
+    ParametricUMAP,
     SparseAutoencoder,
     VAETransformer,
     VariationalClassifier,
@@ -55,8 +57,15 @@ AUTOENCODERS = [
     VAETransformer(),
     VAETransformer(1, (), noise_scale=0.5, kl_warmup=5, free_bits=0.1),
 ]
+MANIFOLDS = [
+    UMAP(),
+    UMAP(n_components=1, init="pca", metric="cosine", n_epochs=20),
+    ParametricUMAP(),
+    ParametricUMAP((5,), 1, "tanh", decoder=True, max_iter=5),
+]
 TRANSFORMERS = [
     *AUTOENCODERS,
+    *MANIFOLDS,
     OnlineMeanVar(),
     OnlineMeanVar(with_covariance=True),
     FastICA(),

@@ -23,7 +23,15 @@ LEVELS = [
     ["_run", "_callbacks", "_held_out"],
     ["_base"],
     ["_classification", "_regression", "_stack"],
-    ["autoencoder", "neural_network", "decomposition", "pipeline", "stats", "variational"],
+    [
+        "autoencoder",
+        "decomposition",
+        "manifold",
+        "neural_network",
+        "pipeline",
+        "stats",
+        "variational",
+    ],
     ["model_selection"],
     ["plots"],
 ]

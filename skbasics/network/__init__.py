@@ -6,7 +6,7 @@ from skbasics.network._batch_norm import BatchNorm
 from skbasics.network._convolution import Convolution, Flatten, Images, Pair, Shape
 from skbasics.network._initial import gaussian, glorot_uniform
 from skbasics.network._latent import GaussianLatent, means_and_log_variances
-from skbasics.network._layer import Layer, PricedLayer, TrainingPass
+from skbasics.network._layer import Layer, PricedLayer, RandomLayer, TrainingPass
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._likelihoods import BernoulliLikelihood, GaussianLikelihood
 from skbasics.network._losses import (
@@ -25,6 +25,7 @@ from skbasics.network._losses import (
 )
 from skbasics.network._network import (
     Architecture,
+    BatchOfRows,
     Network,
     NetworkObjective,
     activation_layer,
@@ -48,6 +49,7 @@ __all__ = [
     "Augmentation",
     "AveragePooling",
     "BatchNorm",
+    "BatchOfRows",
     "BernoulliLikelihood",
     "BinaryCrossEntropy",
     "CallableActivation",
@@ -75,6 +77,7 @@ __all__ = [
     "Poisson",
     "PricedLayer",
     "Quantile",
+    "RandomLayer",
     "ReconstructionObjective",
     "ResponseNorm",
     "Shape",

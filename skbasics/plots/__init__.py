@@ -2,6 +2,7 @@
 
 from skbasics.plots._bias_variance import BiasVarianceDisplay
 from skbasics.plots._correspondence import CorrespondenceDisplay
+from skbasics.plots._embedding import EmbeddingDisplay
 from skbasics.plots._filters import FiltersDisplay
 from skbasics.plots._latent_space import LatentSpaceDisplay
 from skbasics.plots._loss_curve import LossCurveDisplay
@@ -11,6 +12,7 @@ from skbasics.plots._trajectory import TrajectoryDisplay
 __all__ = [
     "BiasVarianceDisplay",
     "CorrespondenceDisplay",
+    "EmbeddingDisplay",
     "FiltersDisplay",
     "LatentSpaceDisplay",
     "LossCurveDisplay",

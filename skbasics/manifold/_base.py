@@ -1,0 +1,294 @@
+"""What `UMAP` is made of: from parameters to a task, and from its layout to what is kept."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from torch import Tensor
+from tqdm import tqdm
+
+from skbasics._arrays import SEED_BOUND, Border, as_numpy, as_tensor, own_random_state
+from skbasics._callbacks import FitTasks
+from skbasics._data import as_features, floating_dtype
+from skbasics._sklearn import CallbackSupportMixin, validate_data
+from skbasics.manifold._engines import Layout, Task, by_torch, by_umap, epochs_of
+from skbasics.manifold._extra import has_umap
+from skbasics.manifold._forces import Forces, fitted_curve
+from skbasics.manifold._metrics import UNLINKED, Measure, resolve_metric
+from skbasics.manifold._neighbors import Neighbors, clipped, distinct, nearest
+from skbasics.manifold._placement import Frozen
+
+LARGE = 10000
+"""Distinct rows beyond which the engine "auto" is umap-learn, on a CPU and where it is there."""
+
+NEW_EPOCHS = 60
+"""Epochs in which a new row finds its place."""
+
+
+class LayoutEstimator(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """The inside of `UMAP`."""
+
+    embedding_: Any
+    _n_neighbors: int
+
+    def _validate(self, X: Any, border: Border) -> Any:
+        """Return the rows of a fit as scikit-learn's validation leaves them."""
+        dtype = [border.xp.float64, border.xp.float32]
+        X = validate_data(self, X, accept_sparse="csr", dtype=dtype, ensure_min_samples=2)
+        if self.metric == "precomputed" and not sp.issparse(X):
+            self._check_distances(X)
+        if self.min_dist > self.spread and (self.a is None or self.b is None):
+            raise ValueError(
+                f"min_dist={self.min_dist} is larger than spread={self.spread}: places cannot be "
+                "further apart than they spread. Lower min_dist or raise spread."
+            )
+        return X
+
+    def _check_distances(self, X: Any) -> None:
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                f"metric='precomputed' takes the distances of all pairs of rows, a square matrix; "
+                f"got one of shape {tuple(X.shape)}."
+            )
+        if bool((X < 0).any() if hasattr(X, "any") else (as_numpy(X) < 0).any()):
+            raise ValueError("metric='precomputed' takes distances, and some of these are < 0.")
+
+    def _target(self, y: Any, n: int) -> np.ndarray | None:
+        """Return the target as numbers ``(n, n_targets)``; of classes, with -1 for no class."""
+        if y is None:
+            return None
+        y = as_numpy(y)
+        if self.target_metric != "categorical":
+            y = check_array(y, ensure_2d=False, dtype=np.float64)
+            check_consistent_length(np.empty(n), y)
+            return y.reshape(n, -1)
+        y = column_or_1d(y)
+        check_consistent_length(np.empty(n), y)
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise ValueError("Input y contains NaN or infinity. Rows without a class have y=-1.")
+        _, classes = np.unique(y, return_inverse=True)
+        if y.dtype.kind in "if":
+            classes = np.where(y == -1, -1, classes)
+        return classes[:, None].astype(np.float64)
+
+    def _measure(self, sparse: bool) -> Measure:
+        return resolve_metric(self.metric, self.metric_kwds or {}, sparse)
+
+    def _forces(self) -> Forces:
+        a, b = self.a, self.b
+        if a is None or b is None:
+            a, b = fitted_curve(self.spread, self.min_dist)
+        return Forces(a, b, float(self.repulsion_strength), int(self.negative_sample_rate))
+
+    def _task(self, rows: Any, y: np.ndarray | None) -> tuple[Task, np.ndarray, np.ndarray]:
+        """Return what is to be laid out, whose rows are distinct, and where they come from."""
+        n = rows.shape[0]
+        measure = self._measure(sp.issparse(rows))
+        first = places = np.arange(n)
+        if self.metric != "precomputed":
+            first, places = distinct(rows, y)
+        init = self._init(n)
+        task = Task(
+            _some(rows, first),
+            None if y is None else y[first],
+            measure,
+            clipped(self.n_neighbors, len(first)),
+            int(self.n_components),
+            self._forces(),
+            init[first] if isinstance(init, np.ndarray) else init,
+            epochs_of(self.n_epochs, len(first), self.densmap),
+            own_random_state(self.random_state),
+            self,
+        )
+        return task, first, places
+
+    def _init(self, n: int) -> Any:
+        if isinstance(self.init, str):
+            if self.init == "pca" and self.metric == "precomputed":
+                raise ValueError(
+                    "init='pca' needs rows, and metric='precomputed' has none. Use init='spectral'."
+                )
+            return self.init
+        init = check_array(as_numpy(self.init), dtype=np.float64)
+        if init.shape != (n, self.n_components):
+            raise ValueError(
+                f"init has shape {init.shape}; places of {n} rows in {self.n_components} "
+                f"components have shape {(n, self.n_components)}."
+            )
+        return init
+
+    def _engine_for(self, task: Task, device: torch.device) -> str:
+        """Return the engine: what was asked for, or the faster one."""
+        if self.densmap and self.engine == "torch":
+            raise ValueError(
+                "densmap=True is umap-learn's. Set engine='umap-learn' or 'auto', with the extra: "
+                "pip install 'skbasics[umap]'."
+            )
+        if self.engine != "auto":
+            return self.engine
+        theirs = device.type == "cpu" and task.X.shape[0] > LARGE and has_umap()
+        known = isinstance(self.metric, str)
+        return "umap-learn" if self.densmap or (theirs and known) else "torch"
+
+    def _laid_out(
+        self,
+        task: Task,
+        engine: str,
+        device: torch.device,
+        data: tuple,
+        learned: Callable[[Layout], dict[str, Any]],
+    ) -> tuple[Layout, FitTasks | None]:
+        """Return the finished layout, and who is to be told when it is kept.
+
+        Callbacks hear of every epoch that is made here; umap-learn makes all of them in one.
+        """
+        observer = None
+        if getattr(self, "_skl_callbacks", None):
+            steps = task.n_epochs if engine == "torch" else 1
+            observer = FitTasks(self, data, steps, learned)
+        if task.X.shape[0] == 1:
+            return _one_place(task), observer
+        if engine == "umap-learn":
+            return self._in_one(task, observer), observer
+        return self._by_epochs(task, device, observer), observer
+
+    @staticmethod
+    def _in_one(task: Task, observer: FitTasks | None) -> Layout:
+        if observer is not None:
+            observer.begin_iteration()
+        found = by_umap(task)
+        if observer is not None:
+            observer.end_iteration(found)
+        return found
+
+    def _by_epochs(self, task: Task, device: torch.device, observer: FitTasks | None) -> Layout:
+        steps = by_torch(task, device, every=observer is not None)
+        found = next(steps)
+        bar = tqdm(total=task.n_epochs, desc=type(self).__name__, disable=not self.verbose)
+        with bar, torch.no_grad():
+            for _ in range(task.n_epochs):
+                if observer is not None:
+                    observer.begin_iteration()
+                found = next(steps, found)
+                bar.update()
+                if observer is not None and observer.end_iteration(found):
+                    break
+        return found
+
+    # What is kept.
+
+    def _kept(self, task: Task, first: np.ndarray, border: Border) -> dict[str, Any]:
+        """Return what new rows are held against."""
+        X = task.X
+        if self.metric == "precomputed":
+            X = None
+        elif not sp.issparse(X):
+            X = border.as_caller(X.clone())
+        return {
+            "_rows": X,
+            "_first": border.follow(first),
+            "_n_neighbors": task.n_neighbors,
+            "_curve": tuple(task.forces),
+            "_seed": task.random_state.randint(SEED_BOUND),
+            "n_epochs_": task.n_epochs,
+            "a_": task.forces.a,
+            "b_": task.forces.b,
+        }
+
+    def _learned(
+        self, layout: Layout, first: np.ndarray, places: np.ndarray, border: Border, like: Any
+    ) -> dict[str, Any]:
+        """Return the fitted attributes of a layout."""
+        embedding = layout.places[torch.from_numpy(places)].to(like)
+        disconnected = np.flatnonzero(np.isin(places, layout.disconnected))
+        return {
+            "embedding_": border.as_caller(embedding),
+            "graph_": _of_all(layout.graph, first, places),
+            "disconnected_": border.follow(disconnected),
+            "_nearest": border.as_caller(layout.nearest.double()),
+            "_mean_distance": layout.mean_distance,
+        }
+
+    def _frozen(self, device: torch.device) -> Frozen:
+        embedding = as_tensor(self.embedding_, device=device)
+        first = as_tensor(self._first, device=device)
+        limit = UNLINKED.get(self.metric, math.inf) if isinstance(self.metric, str) else math.inf
+        return Frozen(
+            embedding[first].double(),
+            as_tensor(self._nearest, device=device),
+            self._mean_distance,
+            limit,
+            Forces(*self._curve),
+            self.learning_rate,
+            min(NEW_EPOCHS, self.n_epochs_),
+            self._seed,
+        )
+
+    # What is asked of it.
+
+    def _neighbors(self, X: Any, frozen: Frozen) -> Neighbors:
+        """Return the neighbours of new rows among those of the fit."""
+        device = frozen.places.device
+        if self._rows is None:
+            Q, T = as_tensor(X, device=device), frozen.places
+        elif sp.issparse(X) != sp.issparse(self._rows):
+            Q, T = _dense(X, device), _dense(self._rows, device)
+        else:
+            Q, T = (as_features(M, device, floating_dtype(self._rows)) for M in (X, self._rows))
+        k = max(1, min(self._n_neighbors, T.shape[0]) - 1)
+        return nearest(Q, T, k, self._measure(sp.issparse(Q)))
+
+    def _check_invertible(self, X: Any) -> None:
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, and places have {self._n_features_out}: "
+                "inverse_transform takes what transform returns."
+            )
+        if self._rows is None or sp.issparse(self._rows):
+            had = "distances" if self._rows is None else "sparse rows"
+            raise ValueError(
+                f"inverse_transform makes means of rows, and this {type(self).__name__} was fitted "
+                f"to {had}. Fit it to dense rows."
+            )
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.embedding_.shape[1]
+
+
+def _some(rows: Any, numbers: np.ndarray) -> Any:
+    if len(numbers) == rows.shape[0]:
+        return rows
+    return rows[numbers] if sp.issparse(rows) else rows[torch.from_numpy(numbers).to(rows.device)]
+
+
+def _one_place(task: Task) -> Layout:
+    """Return the layout of rows that are all the same."""
+    places = torch.zeros(1, task.n_components, dtype=torch.float64)
+    nothing = np.empty(0, np.int64)
+    return Layout(places, sp.csr_matrix((1, 1)), torch.zeros(1), 0.0, nothing)
+
+
+def _of_all(graph: sp.csr_matrix, first: np.ndarray, places: np.ndarray) -> sp.csr_matrix:
+    """Return the graph of all rows: copies are linked to the first of their kind, and fully."""
+    n = len(places)
+    if len(first) == n:
+        return graph
+    edges = graph.tocoo()
+    copies = np.setdiff1d(np.arange(n), first)
+    originals = first[places[copies]]
+    row = np.concatenate([first[edges.row], copies, originals])
+    column = np.concatenate([first[edges.col], originals, copies])
+    values = np.concatenate([edges.data, np.ones(2 * len(copies), edges.data.dtype)])
+    return sp.csr_matrix((values, (row, column)), (n, n))
+
+
+def _dense(X: Any, device: torch.device) -> Tensor:
+    return as_tensor(X.toarray() if sp.issparse(X) else X, device=device)

@@ -1,0 +1,219 @@
+"""Edges as what a network is trained on: a price of codes, by pairs of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from skbasics._arrays import SEED_BOUND
+from skbasics.manifold._forces import LONGEST, NEAR, Forces
+from skbasics.network import (
+    BatchOfRows,
+    Loss,
+    PricedLayer,
+    RandomLayer,
+    ReconstructionObjective,
+    TrainingPass,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """A graph to draw neighbours from.
+
+    Attributes
+    ----------
+    X : Tensor of shape (n, n_features)
+        The rows that batches are taken from, and others.
+    reach : Tensor of float64, shape (n + 1,)
+        The summed weights of the edges of all rows before each.
+    sums : Tensor of float64, shape (n_edges,)
+        The running sum of the weights.
+    tail : Tensor of int64, shape (n_edges,)
+        Where each edge leads.
+    """
+
+    X: Tensor
+    reach: Tensor
+    sums: Tensor
+    tail: Tensor
+
+    @classmethod
+    def of(cls, graph: sp.csr_matrix, X: Tensor, numbers: np.ndarray) -> "Edges":
+        """Return the edges of a graph between some rows of X, by their numbers there."""
+        sums = np.cumsum(graph.data, dtype=np.float64)
+        ends = np.append(0.0, sums)[graph.indptr]
+        reach = np.full(X.shape[0] + 1, np.nan)
+        reach[numbers], reach[numbers + 1] = ends[:-1], ends[1:]
+        tail = numbers[graph.indices]
+        return cls(X, *(torch.from_numpy(part).to(X.device) for part in (reach, sums, tail)))
+
+    def neighbours(self, rows: Tensor, draws: Tensor) -> Tensor:
+        """Return a neighbour of each row, by a number from 0 to 1 each, as its edges weigh."""
+        start, stop = self.reach[rows], self.reach[rows + 1]
+        at = start + draws * (stop - start)
+        place = torch.searchsorted(self.sums, at, right=True)
+        return self.X[self.tail[place.clamp(max=len(self.tail) - 1)]]
+
+
+class EdgePrice(PricedLayer, RandomLayer):
+    r"""The cross-entropy of edges, as a price of the codes that pass through unchanged.
+
+    The rows of a batch are B heads of edges, and after them their tails. With
+    :math:`q = 1 / (1 + a\,\|y - y'\|^{2b})` the price is
+
+    .. math::
+        \sum_i s_i \Big( -\log q_{i,t(i)}
+        - \frac{m \gamma}{B} \sum_l \log \big(1 - q_{i,t(l)}\big) \Big)
+
+    with s the shares of the heads: each is driven from all tails, as m rows drawn at random would
+    drive it.
+
+    Parameters
+    ----------
+    forces : Forces
+    edges : list of K Edges
+        Of each replica; empty for prediction.
+    """
+
+    measured = "cross_entropy"
+
+    def __init__(self, forces: Forces, edges: Sequence[Edges]) -> None:
+        self.forces, self.edges = forces, edges
+
+    def seed(self, random_states: Sequence[np.random.RandomState], device: torch.device) -> None:
+        seeds = [state.randint(SEED_BOUND) for state in random_states]
+        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def tails(self, batch: BatchOfRows) -> Tensor:
+        """Draw a neighbour of each row of a batch; return them ``(K, B, width)``."""
+        drawn = []
+        for k, rows in enumerate(batch.y[..., 0]):
+            draws = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+            own = len(rows) if batch.sizes is None else batch.sizes[k]
+            torch.rand(own, generator=self.generators[k], out=draws[:own])
+            drawn.append(self.edges[k].neighbours(rows, draws))
+        return torch.stack(drawn)
+
+    def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
+        heads, tails = X.split(X.shape[1] // 2, 1)
+        shares, weights = self._weights(X, training)
+        apart, away = heads - tails, heads[:, :, None] - tails[:, None]
+        near, far = apart.square().sum(-1), away.square().sum(-1)
+        self.prices = self._price(near, far, shares, weights)
+        pull = _cut(apart * self.forces.attraction(near)[..., None]) * shares[..., None]
+        push = _cut(away * self._rejection(far)[..., None])
+        push *= (shares[:, :, None] * weights)[..., None]
+        # The forces lead uphill, and what is minimised is minus the hill.
+        self._slope = torch.cat([-pull - push.sum(2), pull + push.sum(1)], 1)
+        return X
+
+    def backward(self, delta: Tensor, input_needed: bool = True) -> Tensor | None:
+        return delta.add_(self._slope)
+
+    def price(self, X: Tensor, training: TrainingPass) -> Tensor:
+        heads, tails = X.split(X.shape[1] // 2, 1)
+        near = (heads - tails).square().sum(-1)
+        far = (heads[:, :, None] - tails[:, None]).square().sum(-1)
+        return self._price(near, far, *self._weights(X, training))
+
+    def apply(
+        self,
+        parameters: list[Tensor],
+        statistics: list[Tensor],
+        X: Tensor,
+        training: TrainingPass | None = None,
+    ) -> Tensor:
+        return X
+
+    def to_module(self, parameters: list[Tensor], statistics: list[Tensor]) -> None:
+        return None
+
+    def _price(self, near: Tensor, far: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
+        forces = self.forces
+        attracted = torch.log1p(forces.a * near.pow(forces.b))
+        odds = 1 / (forces.a * (far + NEAR).pow(forces.b))  # q / (1 - q), finite at zero
+        repelled = (torch.log1p(odds) * weights).sum(2) * forces.repulsion
+        return (shares * (attracted + repelled)).sum(1)
+
+    def _rejection(self, far: Tensor) -> Tensor:
+        """Return minus the derivative of a repelled pair's price, over the difference."""
+        forces, moved = self.forces, far + NEAR
+        power = moved.pow(forces.b).mul_(forces.a).add_(1)
+        return power.mul_(moved).reciprocal_().mul_(2 * forces.b * forces.repulsion)
+
+    def _weights(self, X: Tensor, training: TrainingPass) -> tuple[Tensor, Tensor]:
+        """Return the shares of heads ``(K, B)``, and how much each tail repels ``(K, 1, B)``."""
+        B = X.shape[1] // 2
+        if isinstance(training.shares, Tensor):
+            shares = 2 * training.shares[:, :B, 0]
+        else:
+            shares = X.new_full((X.shape[0], B), 2 * training.shares)
+        present = (shares > 0).to(X.dtype)  # and not padding
+        count = present.sum(1, keepdim=True).clamp(min=1)
+        return shares, (present * (self.forces.n_negatives / count))[:, None]
+
+
+def _cut(forces: Tensor) -> Tensor:
+    return forces.clamp_(-LONGEST, LONGEST)
+
+
+class Doubled:
+    """A batch of heads, and behind them their tails."""
+
+    def __init__(self, batch: BatchOfRows, tails: Tensor) -> None:
+        self.X = torch.cat([batch.X, tails], 1)
+        self.y = torch.cat([batch.y, batch.y], 1)
+        weights = batch.weights
+        self.weights = None if weights is None else torch.cat([weights, weights], 1)
+        self.totals = 2 * batch.totals
+        self.sizes, self.active = None, batch.active
+
+
+class EdgeObjective(ReconstructionObjective):
+    """The price of edges, and beside it what rows cost that are reconstructed."""
+
+    def gradient(self, batch: BatchOfRows) -> Tensor:
+        return super().gradient(self._doubled(batch))
+
+    def loss(self, batch: BatchOfRows) -> Tensor:
+        return super().loss(self._doubled(batch))
+
+    def hessian(self, batch: BatchOfRows) -> Tensor:
+        return super().hessian(self._doubled(batch))
+
+    def _record(self, losses: Tensor, batch: BatchOfRows) -> None:
+        super()._record(losses, batch)
+        if isinstance(self.loss_function, NoLoss):
+            del self._averages["reconstruction_loss"]
+
+    def _doubled(self, batch: BatchOfRows) -> Doubled:
+        (layer,) = self.network.priced_layers
+        return Doubled(batch, layer.tails(batch))
+
+
+@dataclass(frozen=True)
+class NoLoss(Loss):
+    """Nothing is asked of the output: where there is no decoder, the codes are the output."""
+
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
+        return Z.new_zeros(Z.shape[:2])
+
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.rows(Z, y), torch.zeros_like(Z)
+
+
+@dataclass(frozen=True)
+class ScaledSquaredError(Loss):
+    r"""Half the squared error of a row, :math:`\ell = \tfrac{w}{2} \|z - y\|^2`."""
+
+    weight: float
+
+    def rows(self, Z: Tensor, y: Tensor) -> Tensor:
+        return (Z - y).square().sum(-1) * (self.weight / 2)
+
+    def rows_and_delta(self, Z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.rows(Z, y), (Z - y).mul_(self.weight)

@@ -1,0 +1,120 @@
+"""The inside of `ParametricUMAP`: rows into edges, and edges into a fit of the engine."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from torch import Tensor
+
+from skbasics._arrays import compute_device
+from skbasics._base import NetworkEstimator
+from skbasics._data import Checked, Sample, as_features, check_rows, floating_dtype
+from skbasics._replica import Replica
+from skbasics.manifold._edges import Edges, NoLoss, ScaledSquaredError
+from skbasics.manifold._forces import Forces, fitted_curve
+from skbasics.manifold._fuzzy import membership_graph, union
+from skbasics.manifold._metrics import UNLINKED, resolve_metric
+from skbasics.manifold._neighbors import clipped, nearest
+from skbasics.manifold._structure import MapNetwork
+from skbasics.network import Loss
+from skbasics.optim import Optimizer
+
+
+class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
+    """A transformer whose network is trained on the edges of a graph of the rows."""
+
+    _has_targets = False
+    _sparse_input = False
+    batch_norm: ClassVar[bool] = False
+    dropout: ClassVar[float] = 0.0
+    early_stopping: ClassVar[bool] = False
+
+    def _check(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Checked:
+        if self.metric == "precomputed":
+            raise ValueError(
+                "metric='precomputed' has no rows for a network to map. Use UMAP, or a metric of "
+                "rows."
+            )
+        data = check_rows(self, X, sample_weight, reset=reset)
+        if data.X.shape[0] < 2:
+            raise ValueError(
+                "Found array with 1 sample, and ParametricUMAP needs 2 at least: a row alone has "
+                "no neighbours."
+            )
+        return data
+
+    def _encode(
+        self, y: Any, *, learn: bool, classes: Any = None, complete: bool = False
+    ) -> np.ndarray:
+        return self._numbers[:, None]
+
+    def _loss(self) -> Loss:
+        return ScaledSquaredError(float(self.reconstruction_weight)) if self.decoder else NoLoss()
+
+    def _replica(
+        self, data: Checked, past: dict[str, Any], *, shared: Sample | None = None, **options: Any
+    ) -> Replica:
+        """Return this fit before its first epoch; its structure has the edges, and ours has not."""
+        device = compute_device(data.border, self.device)
+        X = as_features(data.X, device, floating_dtype(data.X)) if shared is None else shared.X
+        given = None if shared is None else shared.index
+        self._numbers = np.arange(X.shape[0]) if given is None else np.asarray(given)
+        rows = np.unique(self._numbers)
+        self.graph_ = self._graph(X[torch.from_numpy(rows).to(device)])
+        self._edges = Edges.of(self.graph_, X, rows)
+        replica = super()._replica(data, past, shared=shared, **options)
+        self._structure = self._structure.bare()
+        del self._numbers, self._edges
+        return replica
+
+    def _fit_weights(self, data: Checked, train: np.ndarray | None) -> np.ndarray | None:
+        """Return how much the edges of each row weigh."""
+        reach = self._edges.reach.cpu().numpy()
+        weights = reach[self._numbers + 1] - reach[self._numbers]
+        return weights / weights.mean()
+
+    def _new_structure(self, X: Any) -> MapNetwork:
+        return MapNetwork(
+            X.shape[1],
+            self._hidden_layer_sizes(),
+            int(self.n_components),
+            self.activation,
+            bool(self.decoder),
+            self._forces(),
+            self._edges,
+        )
+
+    def _forces(self) -> Forces:
+        a, b = fitted_curve(self.spread, self.min_dist)
+        return Forces(a, b, float(self.repulsion_strength), int(self.negative_sample_rate))
+
+    def _graph(self, X: Tensor) -> sp.csr_matrix:
+        """Return the fuzzy graph of the rows."""
+        measure = resolve_metric(self.metric, self.metric_kwds or {}, sparse=False)
+        k = clipped(self.n_neighbors, X.shape[0])
+        neighbors = nearest(X, X, k, measure, same=True)
+        limit = UNLINKED.get(self.metric, math.inf) if isinstance(self.metric, str) else math.inf
+        directed = membership_graph(neighbors, self.local_connectivity, limit)
+        graph = union(directed, self.set_op_mix_ratio)
+        if graph.nnz == 0:
+            raise ValueError(
+                f"metric={self.metric!r} finds that no two of these {X.shape[0]} rows have "
+                "anything in common, so there is no graph to train on. Use another metric."
+            )
+        return graph
+
+    def _optimizer(self) -> Optimizer:
+        optimizer = super()._optimizer()
+        if optimizer.full_batch:
+            raise ValueError(
+                f"ParametricUMAP draws edges anew in each step, and optimizer={self.optimizer!r} "
+                "needs a loss that stands still. Use 'adam', or another that works on batches."
+            )
+        return optimizer
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._structure.n_components
