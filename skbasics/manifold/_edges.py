@@ -8,7 +8,6 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from skbasics._arrays import SEED_BOUND
 from skbasics.manifold._forces import LONGEST, NEAR, Forces
 from skbasics.network import (
     BatchOfRows,
@@ -18,6 +17,9 @@ from skbasics.network import (
     ReconstructionObjective,
     TrainingPass,
 )
+
+N_DIRECTIONS = 1024
+"""Draws of noise an epoch, which its rows take in any order: drawing costs more than a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,29 +36,46 @@ class Edges:
         The running sum of the weights.
     tail : Tensor of int64, shape (n_edges,)
         Where each edge leads.
+    noise : Tensor of shape (n, 1) or None
+        The deviation of what is added to each feature of a row in training.
     """
 
     X: Tensor
     reach: Tensor
     sums: Tensor
     tail: Tensor
+    noise: Tensor | None
 
     @classmethod
-    def of(cls, graph: sp.csr_matrix, X: Tensor, numbers: np.ndarray) -> "Edges":
-        """Return the edges of a graph between some rows of X, by their numbers there."""
+    def of(
+        cls, graph: sp.csr_matrix, X: Tensor, numbers: np.ndarray, radius: Tensor | None = None
+    ) -> "Edges":
+        """Return the edges of a graph between some rows of X, by their numbers there.
+
+        Noise moves each of these rows by its `radius` on average, None for no noise.
+        """
         sums = np.cumsum(graph.data, dtype=np.float64)
         ends = np.append(0.0, sums)[graph.indptr]
         reach = np.full(X.shape[0] + 1, np.nan)
         reach[numbers], reach[numbers + 1] = ends[:-1], ends[1:]
         tail = numbers[graph.indices]
-        return cls(X, *(torch.from_numpy(part).to(X.device) for part in (reach, sums, tail)))
+        noise = None
+        if radius is not None:
+            noise = X.new_zeros(X.shape[0], 1)
+            noise[torch.from_numpy(numbers).to(X.device), 0] = radius / X.shape[1] ** 0.5
+        return cls(X, *(torch.from_numpy(part).to(X.device) for part in (reach, sums, tail)), noise)
 
     def neighbours(self, rows: Tensor, draws: Tensor) -> Tensor:
         """Return a neighbour of each row, by a number from 0 to 1 each, as its edges weigh."""
         start, stop = self.reach[rows], self.reach[rows + 1]
         at = start + draws * (stop - start)
         place = torch.searchsorted(self.sums, at, right=True)
-        return self.X[self.tail[place.clamp(max=len(self.tail) - 1)]]
+        return self.tail[place.clamp(max=len(self.tail) - 1)]
+
+    def directions(self, draws: torch.Generator) -> Tensor:
+        """Draw noise of deviation one."""
+        shape = (N_DIRECTIONS, self.X.shape[1])
+        return torch.randn(shape, generator=draws, dtype=self.X.dtype, device=self.X.device)
 
 
 class EdgePrice(PricedLayer, RandomLayer):
@@ -85,18 +104,39 @@ class EdgePrice(PricedLayer, RandomLayer):
         self.forces, self.edges = forces, edges
 
     def seed(self, random_states: Sequence[np.random.RandomState], device: torch.device) -> None:
-        seeds = [state.randint(SEED_BOUND) for state in random_states]
-        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        super().seed(random_states, device)
+        self.directions = [
+            None if edges.noise is None else edges.directions(draws)
+            for edges, draws in zip(self.edges, self.generators, strict=True)
+        ]
 
-    def tails(self, batch: BatchOfRows) -> Tensor:
-        """Draw a neighbour of each row of a batch; return them ``(K, B, width)``."""
-        drawn = []
-        for k, rows in enumerate(batch.y[..., 0]):
-            draws = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-            own = len(rows) if batch.sizes is None else batch.sizes[k]
-            torch.rand(own, generator=self.generators[k], out=draws[:own])
-            drawn.append(self.edges[k].neighbours(rows, draws))
-        return torch.stack(drawn)
+    def pairs(self, batch: BatchOfRows) -> tuple[Tensor, Tensor]:
+        """Return the rows of a batch and drawn neighbours of theirs, and both with noise.
+
+        Both are ``(K, 2 B, n_features)``, the neighbours behind the rows.
+        """
+        sizes = [batch.y.shape[1]] * len(batch.y) if batch.sizes is None else batch.sizes
+        pairs = [
+            self._pairs(k, heads, own)
+            for k, (heads, own) in enumerate(zip(batch.y[..., 0], sizes, strict=True))
+        ]
+        rows, noisy = (torch.stack(part) for part in zip(*pairs, strict=True))
+        return rows, noisy
+
+    def _pairs(self, replica: int, heads: Tensor, n_own: int) -> tuple[Tensor, Tensor]:
+        """Draw for the leading rows, which are the replica's own; the others are padding."""
+        edges, generator = self.edges[replica], self.generators[replica]
+        place = {"generator": generator, "device": heads.device}
+        draws = torch.zeros(len(heads), dtype=torch.float64, device=heads.device)
+        draws[:n_own] = torch.rand(n_own, dtype=torch.float64, **place)
+        ends = torch.cat([heads, edges.neighbours(heads, draws)])
+        rows = edges.X[ends]
+        if edges.noise is None:
+            return rows, rows
+        picks = torch.zeros(2, len(heads), dtype=torch.int64, device=heads.device)
+        picks[:, :n_own] = torch.randint(N_DIRECTIONS, (2, n_own), **place)
+        directions = self.directions[replica][picks.view(-1)]
+        return rows, torch.addcmul(rows, directions, edges.noise[ends])
 
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
         heads, tails = X.split(X.shape[1] // 2, 1)
@@ -162,10 +202,10 @@ def _cut(forces: Tensor) -> Tensor:
 
 
 class Doubled:
-    """A batch of heads, and behind them their tails."""
+    """A batch of rows, and behind them neighbours of theirs."""
 
-    def __init__(self, batch: BatchOfRows, tails: Tensor) -> None:
-        self.X = torch.cat([batch.X, tails], 1)
+    def __init__(self, batch: BatchOfRows, rows: Tensor, noisy: Tensor) -> None:
+        self.X, self.rows = noisy, rows
         self.y = torch.cat([batch.y, batch.y], 1)
         weights = batch.weights
         self.weights = None if weights is None else torch.cat([weights, weights], 1)
@@ -185,6 +225,9 @@ class EdgeObjective(ReconstructionObjective):
     def hessian(self, batch: BatchOfRows) -> Tensor:
         return super().hessian(self._doubled(batch))
 
+    def _target(self, batch: Doubled) -> Tensor:
+        return batch.rows
+
     def _record(self, losses: Tensor, batch: BatchOfRows) -> None:
         super()._record(losses, batch)
         if isinstance(self.loss_function, NoLoss):
@@ -192,7 +235,7 @@ class EdgeObjective(ReconstructionObjective):
 
     def _doubled(self, batch: BatchOfRows) -> Doubled:
         (layer,) = self.network.priced_layers
-        return Doubled(batch, layer.tails(batch))
+        return Doubled(batch, *layer.pairs(batch))
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         given = None if shared is None else shared.index
         self._numbers = np.arange(X.shape[0]) if given is None else np.asarray(given)
         rows = np.unique(self._numbers)
-        self.graph_ = self._graph(X[torch.from_numpy(rows).to(device)])
-        self._edges = Edges.of(self.graph_, X, rows)
+        self.graph_, radius = self._graph(X[torch.from_numpy(rows).to(device)])
+        self._edges = Edges.of(self.graph_, X, rows, radius)
         replica = super()._replica(data, past, shared=shared, **options)
         self._structure = self._structure.bare()
         del self._numbers, self._edges
@@ -91,8 +91,8 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         a, b = fitted_curve(self.spread, self.min_dist)
         return Forces(a, b, float(self.repulsion_strength), int(self.negative_sample_rate))
 
-    def _graph(self, X: Tensor) -> sp.csr_matrix:
-        """Return the fuzzy graph of the rows."""
+    def _graph(self, X: Tensor) -> tuple[sp.csr_matrix, Tensor | None]:
+        """Return the fuzzy graph of the rows, and how far noise moves each."""
         measure = resolve_metric(self.metric, self.metric_kwds or {}, sparse=False)
         k = clipped(self.n_neighbors, X.shape[0])
         neighbors = nearest(X, X, k, measure, same=True)
@@ -104,7 +104,15 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
                 f"metric={self.metric!r} finds that no two of these {X.shape[0]} rows have "
                 "anything in common, so there is no graph to train on. Use another metric."
             )
-        return graph
+        if self.input_noise == 0:
+            return graph, None
+        apart = torch.linalg.vector_norm(X - X[neighbors.index[:, 1]], dim=1)
+        return graph, self.input_noise * apart
+
+    def _batch_size(self, n_rows: int, stream: bool) -> int:
+        if self.batch_size == "auto":
+            return min(n_rows, *np.clip([n_rows // 30], 50, 200).tolist())
+        return super()._batch_size(n_rows, stream)
 
     def _optimizer(self) -> Optimizer:
         optimizer = super()._optimizer()

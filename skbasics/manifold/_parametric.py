@@ -66,6 +66,10 @@ class ParametricUMAP(EdgeTrainedEstimator):
         :math:`\gamma`.
     negative_sample_rate : int, default=5
         m.
+    input_noise : float, default=1.0
+        How far noise moves a row in training, as a share of its distance from its nearest
+        neighbour. Whatever lies in the ball around a row belongs to it: a network that has seen
+        the ball, and not its middle alone, knows better where new rows belong.
     decoder : bool, default=False
         Whether to learn the way back, too.
     reconstruction_weight : float, default=1.0
@@ -75,7 +79,8 @@ class ParametricUMAP(EdgeTrainedEstimator):
     alpha : float, default=0.0
         Strength of the penalty on squared weights.
     batch_size : int or "auto", default="auto"
-        Edges in a batch; "auto" is min(200, n_samples).
+        Edges in a batch; "auto" is a thirtieth of the rows, from 50 to 200: small data need the
+        steps.
     max_iter : int, default=200
         Epochs at most.
     shuffle : bool, default=True
@@ -159,6 +164,7 @@ class ParametricUMAP(EdgeTrainedEstimator):
         "local_connectivity": [Interval(Real, 0, None, closed="left")],
         "repulsion_strength": [Interval(Real, 0, None, closed="left")],
         "negative_sample_rate": [Interval(Integral, 0, None, closed="left")],
+        "input_noise": [Interval(Real, 0, None, closed="left")],
         "decoder": ["boolean"],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
     }
@@ -178,6 +184,7 @@ class ParametricUMAP(EdgeTrainedEstimator):
         local_connectivity=1.0,
         repulsion_strength=1.0,
         negative_sample_rate=5,
+        input_noise=1.0,
         decoder=False,
         reconstruction_weight=1.0,
         optimizer="adam",
@@ -204,6 +211,7 @@ class ParametricUMAP(EdgeTrainedEstimator):
         self.local_connectivity = local_connectivity
         self.repulsion_strength = repulsion_strength
         self.negative_sample_rate = negative_sample_rate
+        self.input_noise = input_noise
         self.decoder = decoder
         self.reconstruction_weight = reconstruction_weight
         self.optimizer = optimizer
