@@ -16,15 +16,14 @@ from skbasics._arrays import SEED_BOUND, Border, as_numpy, as_tensor, own_random
 from skbasics._callbacks import FitTasks
 from skbasics._data import as_features, floating_dtype
 from skbasics._sklearn import CallbackSupportMixin, validate_data
+from skbasics.manifold._approximate import MANY, descends
+from skbasics.manifold._distinct import distinct
 from skbasics.manifold._engines import Layout, Task, by_torch, by_umap, epochs_of
 from skbasics.manifold._extra import has_umap
 from skbasics.manifold._forces import Forces, fitted_curve
-from skbasics.manifold._metrics import UNLINKED, Measure, resolve_metric
-from skbasics.manifold._neighbors import Neighbors, clipped, distinct, nearest
+from skbasics.manifold._metrics import UNLINKED, Given, Measure, resolve_metric
+from skbasics.manifold._neighbors import Neighbors, clipped, nearest
 from skbasics.manifold._placement import Frozen
-
-LARGE = 10000
-"""Distinct rows beyond which the engine "auto" is umap-learn, on a CPU and where it is there."""
 
 NEW_EPOCHS = 60
 """Epochs in which a new row finds its place."""
@@ -133,9 +132,10 @@ class LayoutEstimator(
             )
         if self.engine != "auto":
             return self.engine
-        theirs = device.type == "cpu" and task.X.shape[0] > LARGE and has_umap()
-        known = isinstance(self.metric, str)
-        return "umap-learn" if self.densmap or (theirs and known) else "torch"
+        slow = task.X.shape[0] > MANY and not descends(task.X.shape[0], task.measure)
+        known = isinstance(self.metric, str) and not isinstance(task.measure, Given)
+        theirs = self.densmap or (slow and known and device.type == "cpu" and has_umap())
+        return "umap-learn" if theirs else "torch"
 
     def _laid_out(
         self,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import SEED_BOUND, as_numpy
+from skbasics.manifold._approximate import neighbors_among
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import Forces
 from skbasics.manifold._fuzzy import mean_distance, membership_graph, union
@@ -101,7 +102,7 @@ class Layout:
 def fuzzy(task: Task) -> tuple[sp.csr_matrix, Neighbors]:
     """Return the graph of the rows, which minds the target where there is one."""
     X, asked = task.X, task.asked
-    neighbors = nearest(X, X, task.n_neighbors, task.measure, same=True)
+    neighbors = neighbors_among(X, task.n_neighbors, task.measure, asked.n_jobs)
     directed = membership_graph(neighbors, asked.local_connectivity, task.limit)
     graph = union(directed, asked.set_op_mix_ratio)
     if task.y is None or graph.nnz == 0:

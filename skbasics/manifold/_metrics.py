@@ -27,6 +27,12 @@ SCIPY = (
     *("braycurtis", "canberra", "dice", "hamming", "jaccard", "mahalanobis", "rogerstanimoto"),
     *("russellrao", "seuclidean", "sokalsneath", "sqeuclidean", "yule"),
 )
+INDEXED = (
+    *("braycurtis", "canberra", "hamming", "jaccard", "rogerstanimoto", "sokalsneath"),
+    *("sqeuclidean", "yule"),
+)
+"""Names under which scipy and pynndescent have the same distance."""
+
 UNLINKED = {"correlation": 2.0, "cosine": 2.0, "hellinger": 1.0, "jaccard": 1.0, "dice": 1.0}
 """Distances of what has nothing in common; at them there is no edge, as in umap-learn."""
 
@@ -36,11 +42,18 @@ class Measure(ABC):
 
     Attributes
     ----------
-    refines : bool
-        Whether `between` is fast and rounded, and `direct` slow and exact.
+    moves : bool
+        Whether distances stay when all rows are moved alike.
+    indexed_as : tuple of str and dict, or None
+        Name and keywords of the distance in pynndescent, where it has it.
     """
 
-    refines = False
+    moves = False
+
+    @property
+    def indexed_as(self) -> tuple[str, dict[str, Any]] | None:
+        """What pynndescent calls it."""
+        return None
 
     def prepared(self, X: Any) -> Any:
         """Return rows in the form in which they are measured."""
@@ -50,10 +63,6 @@ class Measure(ABC):
     def between(self, Q: Any, T: Any) -> Tensor:
         """Return the distances ``(n_queries, n_rows)``."""
 
-    def exact(self, Q: Any, T: Any) -> Tensor:
-        """Return the distances, not rounded by products."""
-        return self.between(Q, T)
-
 
 @dataclass(frozen=True)
 class Products(Measure):
@@ -61,11 +70,21 @@ class Products(Measure):
 
     .. math:: \|x - y\|, \qquad 1 - \frac{x^T y}{\|x\| \|y\|}
 
-    and for "correlation" the latter of rows less their own mean.
+    and for "correlation" the latter of rows less their own mean. For prepared rows all three
+    are functions of squared Euclidean distances; `between` does not use products for them.
     """
 
     kind: str
-    refines = True
+
+    @property
+    def moves(self) -> bool:
+        """Whether distances stay when all rows are moved alike."""
+        return self.kind == "euclidean"
+
+    @property
+    def indexed_as(self) -> tuple[str, dict[str, Any]]:
+        """What pynndescent calls it."""
+        return self.kind, {}
 
     def prepared(self, X: Any) -> Any:
         if self.kind == "euclidean":
@@ -75,23 +94,11 @@ class Products(Measure):
         length = torch.linalg.vector_norm(X, dim=1, keepdim=True)
         return X / torch.where(length > 0, length, 1)
 
-    def between(self, Q: Tensor, T: Tensor) -> Tensor:
-        """Return squared distances, about the mean of T so that less is lost to rounding."""
-        middle = T.mean(0)
-        Q, T = Q - middle, T - middle
-        return torch.addmm(_squares(Q)[:, None] + _squares(T), Q, T.mT, alpha=-2)
-
-    def rounding(self, Q: Tensor, T: Tensor) -> Tensor:
-        """Return by how much squares of `between` may be wrong, ``(n_queries,)``."""
-        middle = T.mean(0)
-        largest = _squares(T - middle).max()
-        return 16 * torch.finfo(T.dtype).eps * (_squares(Q - middle) + largest)
-
     def direct(self, Q: Tensor, T: Tensor) -> Tensor:
         """Return squared distances without products: equal rows are at zero."""
         return torch.cdist(Q, T, compute_mode="donot_use_mm_for_euclid_dist").square_()
 
-    def exact(self, Q: Tensor, T: Tensor) -> Tensor:
+    def between(self, Q: Tensor, T: Tensor) -> Tensor:
         return self.of_squares(self.direct(Q, T), Q, T)
 
     def of_squares(self, squares: Tensor, Q: Tensor, T: Tensor) -> Tensor:
@@ -103,10 +110,6 @@ class Products(Measure):
         return (squares + missing) / 2
 
 
-def _squares(X: Tensor) -> Tensor:
-    return (X * X).sum(-1)
-
-
 def _nonzero(X: Tensor) -> Tensor:
     return (X != 0).any(-1).to(X.dtype)
 
@@ -116,6 +119,13 @@ class Powers(Measure):
     r"""Minkowski's distances, :math:`\big(\sum_j |x_j - y_j|^p\big)^{1/p}`."""
 
     p: float
+    moves = True
+
+    @property
+    def indexed_as(self) -> tuple[str, dict[str, Any]]:
+        """What pynndescent calls it."""
+        names = {1.0: "manhattan", float("inf"): "chebyshev"}
+        return (names[self.p], {}) if self.p in names else ("minkowski", {"p": self.p})
 
     def between(self, Q: Tensor, T: Tensor) -> Tensor:
         return torch.cdist(Q, T, p=self.p, compute_mode="donot_use_mm_for_euclid_dist")
@@ -135,6 +145,11 @@ class OnNumPy(Measure):
     keywords: dict[str, Any] = field(default_factory=dict)
     distances: Callable = lambda Q, T, metric, keywords: cdist(Q, T, metric, **keywords)
 
+    @property
+    def indexed_as(self) -> tuple[str, dict[str, Any]] | None:
+        """What pynndescent calls it, for the names under which it has the same as scipy."""
+        return (self.metric, {}) if self.metric in INDEXED and not self.keywords else None
+
     def between(self, Q: Tensor, T: Tensor) -> Tensor:
         out = self.distances(as_numpy(Q), as_numpy(T), self.metric, self.keywords)
         return torch.from_numpy(np.asarray(out)).to(T)
@@ -153,6 +168,11 @@ class SparseProducts(Measure):
     """Distances of sparse rows that are had from products."""
 
     kind: str
+
+    @property
+    def indexed_as(self) -> tuple[str, dict[str, Any]]:
+        """What pynndescent calls it."""
+        return self.kind, {}
 
     def prepared(self, X: Any) -> Any:
         if self.kind == "euclidean":
@@ -175,6 +195,8 @@ class SparseProducts(Measure):
 @dataclass(frozen=True)
 class SparseManhattan(Measure):
     """The sum of absolute differences of sparse rows."""
+
+    indexed_as = ("manhattan", {})
 
     def between(self, Q: Any, T: Any) -> Tensor:
         return torch.from_numpy(manhattan_distances(Q, T)).to(getattr(torch, str(T.dtype)))

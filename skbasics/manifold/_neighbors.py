@@ -3,8 +3,6 @@
 import warnings
 from typing import Any, NamedTuple
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -58,51 +56,84 @@ def nearest(Q: Any, T: Any, k: int, measure: Measure, *, same: bool = False) -> 
     same : bool
         Whether Q is T; then each row is its own first neighbour, at zero.
     """
-    Q, T = (Q, Q) if same and Q is T else (Q, T)
     Q = measure.prepared(Q)
     T = Q if same else measure.prepared(T)
+    by_products = isinstance(measure, Products) and T.shape[0] > max(k + EXTRA, 64)
+    centred = Centred.of(T) if by_products else None
     step = max(1, BLOCK_NUMBERS // T.shape[0])
     parts = []
     for first in range(0, Q.shape[0], step):
         rows = Q[first : first + step]
         own = torch.arange(first, first + rows.shape[0]) if same else None
-        parts.append(_nearest(rows, T, k, measure, own))
+        if centred is None:
+            found = _smallest(_without(measure.between(rows, T), own), k)
+        else:
+            found = _by_products(rows, T, k, measure, centred, own)
+        parts.append(in_order(*found, own))
     return Neighbors(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
-def _nearest(Q: Any, T: Any, k: int, measure: Measure, own: Tensor | None) -> Neighbors:
-    """Return the neighbours of some queries, which are the rows `own` of T if not None."""
-    if not measure.refines:
-        return _in_order(*_smallest(_without(measure.between(Q, T), own), k), own)
-    if T.shape[0] <= max(k + EXTRA, 64):
-        squares, index = _smallest(_without(measure.direct(Q, T), own), k)
-        return _measured(squares, index, Q, T, measure, own)
-    found = _refined(Q, T, k, measure, own)
-    squares, index, certain = found
-    if not certain.all():
-        rows = torch.nonzero(~certain)[:, 0]
-        where = None if own is None else own.to(rows.device)[rows]
-        direct = _smallest(_without(measure.direct(Q[rows], T), where), k)
-        squares[rows], index[rows] = direct
-    return _measured(squares, index, Q, T, measure, own)
+class Centred(NamedTuple):
+    """Rows about their mean, where squared distances by products lose least to rounding.
 
-
-def _refined(
-    Q: Tensor, T: Tensor, k: int, measure: Products, own: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return squares and numbers of k neighbours, and of which queries they are certain.
-
-    They are where the last is nearer than any row beyond the candidates can be.
+    Attributes
+    ----------
+    middle : Tensor of shape (n_features,)
+    rows : Tensor of shape (n, n_features)
+    squares : Tensor of shape (n,)
+        The squared lengths of the rows.
+    largest : Tensor
+        Of those.
     """
-    rounded, candidates = _smallest(_without(measure.between(Q, T), own), k + EXTRA)
-    squares = torch.cat(
-        [(q[:, None] - T[c]).square_().sum(-1) for q, c in _chunks(Q, candidates, T.shape[1])]
-    )
-    squares = torch.where(rounded == -torch.inf, rounded, squares)
-    index, order = candidates.sort(1)
-    squares, order = squares.gather(1, order).sort(dim=1, stable=True)
-    certain = squares[:, k - 1] < rounded[:, -1] - measure.rounding(Q, T)
-    return squares[:, :k], index.gather(1, order)[:, :k], certain
+
+    middle: Tensor
+    rows: Tensor
+    squares: Tensor
+    largest: Tensor
+
+    @classmethod
+    def of(cls, T: Tensor) -> "Centred":
+        """Return rows about their mean."""
+        middle = T.mean(0)
+        rows = T - middle
+        squares = _squares(rows)
+        return cls(middle, rows, squares, squares.max())
+
+    def nearest(self, Q: Tensor, k: int, own: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return squared distances and numbers of k rows, and by how much squares may be wrong."""
+        Q = Q - self.middle
+        squares = _squares(Q)
+        beyond = torch.addmm(self.squares, Q, self.rows.mT, alpha=-2)
+        found, index = _smallest(_without(beyond, own), k)
+        error = 16 * torch.finfo(Q.dtype).eps * (squares + self.largest)
+        return found + squares[:, None], index, error
+
+
+def _squares(X: Tensor) -> Tensor:
+    return (X * X).sum(-1)
+
+
+def _by_products(
+    Q: Tensor, T: Tensor, k: int, measure: Products, centred: Centred, own: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return distances and numbers of the neighbours of some queries.
+
+    They are certain where the last of them is nearer than any row beyond the candidates can be;
+    the other queries are held against every row.
+    """
+    rounded, candidates, error = centred.nearest(Q, k + EXTRA, own)
+    index, _ = candidates.sort(1)
+    squares = torch.cat([_squares(q[:, None] - T[c]) for q, c in _chunks(Q, index, T.shape[1])])
+    if own is not None:
+        squares[index == own.to(index.device)[:, None]] = -torch.inf
+    squares, order = squares.sort(dim=1, stable=True)
+    squares, index = squares[:, :k], index.gather(1, order)[:, :k]
+    unsure = torch.nonzero(squares[:, -1] >= rounded[:, -1] - error)[:, 0]
+    if len(unsure):
+        where = None if own is None else own.to(unsure.device)[unsure]
+        direct = _smallest(_without(measure.direct(Q[unsure], T), where), k)
+        squares[unsure], index[unsure] = direct
+    return _measured(squares, index, Q, T, measure), index
 
 
 def _chunks(Q: Tensor, index: Tensor, width: int) -> list[tuple[Tensor, Tensor]]:
@@ -123,57 +154,18 @@ def _smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return torch.topk(distances, min(k, distances.shape[1]), dim=1, largest=False)
 
 
-def _measured(
-    squares: Tensor, index: Tensor, Q: Tensor, T: Tensor, measure: Products, own: Tensor | None
-) -> Neighbors:
-    """Return neighbours with their distances in place of squares."""
-    own_first = squares == -torch.inf
-    pieces = [
-        measure.of_squares(s, q, T[c]) if measure.kind != "euclidean" else s.clamp(min=0).sqrt()
-        for (q, c), s in zip(
-            _chunks(Q, index, T.shape[1]),
-            squares.split(max(1, BLOCK_NUMBERS // (index.shape[1] * max(1, T.shape[1])))),
-            strict=True,
-        )
-    ]
-    distance = torch.cat(pieces)
-    return _in_order(torch.where(own_first, squares, distance), index, own)
+def _measured(squares: Tensor, index: Tensor, Q: Tensor, T: Tensor, measure: Products) -> Tensor:
+    """Return distances in place of squares, a row's own still the smallest."""
+    step = max(1, BLOCK_NUMBERS // (index.shape[1] * max(1, T.shape[1])))
+    chunks = zip(_chunks(Q, index, T.shape[1]), squares.split(step), strict=True)
+    found = torch.cat([measure.of_squares(s.clamp(min=0), q, T[c]) for (q, c), s in chunks])
+    return torch.where(squares == -torch.inf, squares, found)
 
 
-def _in_order(distance: Tensor, index: Tensor, own: Tensor | None) -> Neighbors:
+def in_order(distance: Tensor, index: Tensor, own: Tensor | None) -> Neighbors:
     """Return neighbours by distance, and of equally distant ones the first row first."""
     index, order = index.sort(1)
     distance, order = distance.gather(1, order).sort(dim=1, stable=True)
     if own is not None:
         distance[:, 0] = 0
     return Neighbors(index.gather(1, order), distance)
-
-
-def distinct(X: Any, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first of each kind of row, and for every row the place of its kind among them.
-
-    Parameters
-    ----------
-    X : Tensor or sparse matrix
-    y : ndarray of shape (n_samples, n_targets) or None
-        Rows of one kind have one target, too.
-    """
-    kinds: dict[tuple[bytes, ...], int] = {}
-    first, places = [], np.empty(X.shape[0], np.int64)
-    for i, key in enumerate(_keys(X, y)):
-        places[i] = kinds.setdefault(key, len(kinds))
-        if places[i] == len(first):
-            first.append(i)
-    return np.array(first), places
-
-
-def _keys(X: Any, y: np.ndarray | None) -> Any:
-    target = [b""] * X.shape[0] if y is None else [row.tobytes() for row in y + 0.0]
-    if sp.issparse(X):
-        X = X.sorted_indices()
-        X.eliminate_zeros()
-        for i, (start, stop) in enumerate(zip(X.indptr[:-1], X.indptr[1:], strict=True)):
-            yield X.indices[start:stop].tobytes(), X.data[start:stop].tobytes(), target[i]
-        return
-    rows = X.cpu().numpy() + 0  # which makes one zero of two
-    yield from zip((row.tobytes() for row in rows), target, strict=True)

@@ -13,11 +13,12 @@ from skbasics._arrays import compute_device
 from skbasics._base import NetworkEstimator
 from skbasics._data import Checked, Sample, as_features, check_rows, floating_dtype
 from skbasics._replica import Replica
+from skbasics.manifold._approximate import neighbors_among
 from skbasics.manifold._edges import Edges, NoLoss, ScaledSquaredError
 from skbasics.manifold._forces import Forces, fitted_curve
 from skbasics.manifold._fuzzy import membership_graph, union
 from skbasics.manifold._metrics import UNLINKED, resolve_metric
-from skbasics.manifold._neighbors import clipped, nearest
+from skbasics.manifold._neighbors import clipped
 from skbasics.manifold._structure import MapNetwork
 from skbasics.network import Loss
 from skbasics.optim import Optimizer
@@ -95,7 +96,7 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         """Return the fuzzy graph of the rows, and how far noise moves each."""
         measure = resolve_metric(self.metric, self.metric_kwds or {}, sparse=False)
         k = clipped(self.n_neighbors, X.shape[0])
-        neighbors = nearest(X, X, k, measure, same=True)
+        neighbors = neighbors_among(X, k, measure)
         limit = UNLINKED.get(self.metric, math.inf) if isinstance(self.metric, str) else math.inf
         directed = membership_graph(neighbors, self.local_connectivity, limit)
         graph = union(directed, self.set_op_mix_ratio)

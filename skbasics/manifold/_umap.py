@@ -358,7 +358,7 @@ class UMAP(LayoutEstimator):
         X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
         measure = self._measure(sp.issparse(X))
         rows = measure.prepared(as_features(X, CPU, floating_dtype(X)))
-        distances = as_numpy(measure.exact(rows, rows))
+        distances = as_numpy(measure.between(rows, rows))
         return float(
             trustworthiness(distances, places, n_neighbors=n_neighbors, metric="precomputed")
         )

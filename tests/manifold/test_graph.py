@@ -8,11 +8,14 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
 from skbasics import UMAP
+from skbasics.manifold import _approximate
+from skbasics.manifold._approximate import neighbors_among
+from skbasics.manifold._distinct import distinct
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import fitted_curve
 from skbasics.manifold._fuzzy import membership_graph, union
-from skbasics.manifold._metrics import resolve_metric
-from skbasics.manifold._neighbors import distinct, nearest
+from skbasics.manifold._metrics import INDEXED, resolve_metric
+from skbasics.manifold._neighbors import nearest
 from skbasics.manifold._target import by_class, intersection
 
 X = np.random.RandomState(0).normal(size=(300, 6))
@@ -77,6 +80,50 @@ def test_many_equidistant_rows_are_told_by_their_number():
     grid = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), -1).reshape(-1, 3)
     found = neighbors_of(grid, k=5)
     np.testing.assert_allclose(found.distance, np.sort(cdist(grid, grid), 1)[:, :5], atol=1e-12)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_neighbours_of_many_rows_are_found_by_descent(monkeypatch, sparse):
+    """Nearly all of them, also far from the origin, and the same ones whatever the threads."""
+    rows = load_digits().data[:1200]
+    rows, exact = (sp.csr_matrix(rows), rows) if sparse else (rows + 1e7, rows)
+    measure = resolve_metric("euclidean", {}, sparse)
+    rows = rows if sparse else torch.from_numpy(rows)
+    monkeypatch.setattr(_approximate, "MANY", 1000)
+    one, two = (neighbors_among(rows, 10, measure, n_jobs) for n_jobs in (1, 2))
+    assert torch.equal(one.index, two.index)
+    assert torch.equal(one.distance, two.distance)
+    assert torch.equal(one.index[:, 0], torch.arange(1200))
+    true = neighbors_of(exact, k=10)
+    np.testing.assert_allclose(one.distance, true.distance, rtol=0.2, atol=1e-4)
+    assert (one.distance - true.distance < 1e-4).double().mean() > 0.98
+
+
+def test_what_descent_has_lost_is_found(monkeypatch):
+    rows = torch.from_numpy(X)
+    true = neighbors_of(X)
+    index, distance = true.index.numpy().copy(), true.distance.numpy().copy()
+    index[5, 3:], distance[5, 3:] = -1, np.inf
+    index[7, :2], distance[7, :2] = index[7, 1::-1], 0  # found a neighbour before itself
+    monkeypatch.setattr(_approximate, "MANY", 100)
+    monkeypatch.setattr(_approximate, "_descended", lambda *_: (index, distance))
+    found = neighbors_among(rows, 15, resolve_metric("euclidean", {}, sparse=False))
+    assert torch.equal(found.index, true.index)
+    np.testing.assert_allclose(found.distance[5], true.distance[5], atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", [*INDEXED, "minkowski", "chebyshev", "correlation"])
+def test_distances_by_descent_are_those_of_all_pairs(metric):
+    pynndescent_distances = pytest.importorskip("pynndescent").distances.named_distances
+    rows = np.abs(X[:12, :]) * (X[:12, ::-1] > 0)
+    if metric in ("rogerstanimoto", "sokalsneath", "yule"):
+        rows = (rows > 0).astype(float)
+    measure = resolve_metric(metric, {"p": 3} if metric == "minkowski" else {}, sparse=False)
+    name, keywords = measure.indexed_as
+    theirs = pynndescent_distances[name]
+    pairs = [[theirs(a, b, *keywords.values()) for b in rows] for a in rows]
+    rows = measure.prepared(torch.from_numpy(rows))
+    np.testing.assert_allclose(pairs, measure.between(rows, rows), atol=1e-6)
 
 
 def test_distinct_rows():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from scipy.spatial.distance import cdist
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -16,6 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skbasics import UMAP, ParametricUMAP
 from skbasics._stack import Job, fit_side_by_side
+from skbasics._training import Batch
 from skbasics.manifold._edges import EdgePrice, Edges
 from skbasics.manifold._forces import Forces
 from skbasics.network import TrainingPass
@@ -63,9 +65,31 @@ def test_neighbours_are_drawn_as_their_edges_weigh():
     edges = Edges.of(sp.csr_matrix(weights), X, numbers)
     draws = torch.linspace(0, 1, 4001, dtype=torch.float64)[:-1]
     for row, own in zip(numbers, weights, strict=True):
-        drawn = edges.neighbours(torch.full((4000,), row), draws)[:, 0].numpy().astype(int)
+        drawn = edges.neighbours(torch.full((4000,), row), draws).numpy()
         shares = np.bincount(drawn, minlength=8)[numbers] / 4000
         np.testing.assert_allclose(shares, own / own.sum(), atol=1e-3)
+
+
+@pytest.mark.parametrize("input_noise", [0.0, 0.5])
+def test_noise_fills_the_ball_of_a_row(input_noise):
+    """Its length is a share of the distance from the nearest, alike in all directions."""
+    model = ParametricUMAP(**SMALL, n_neighbors=5, input_noise=input_noise)
+    X = np.random.RandomState(0).normal(size=(300, 40))
+    replica = model._replica(model._check(X, None, None, reset=True), {})
+    layers = replica.structure.architecture([replica.structure]).layers
+    (layer,) = [layer for layer in layers if isinstance(layer, EdgePrice)]
+    numbers = torch.arange(300)[None, :, None]
+    noise = []
+    for seed in range(200):
+        layer.seed([np.random.RandomState(seed)], torch.device("cpu"))
+        rows, noisy = layer.pairs(Batch(torch.from_numpy(X)[None], numbers, None, 300.0))
+        np.testing.assert_array_equal(rows[0, :300], X)
+        noise.append((noisy - rows)[0, :300].numpy())
+    nearest = np.sort(cdist(X, X), 1)[:, 1]
+    length = np.sqrt((np.array(noise) ** 2).sum(-1).mean(0))
+    np.testing.assert_allclose(length, input_noise * nearest, rtol=0.1)
+    share = (np.array(noise) ** 2).mean((0, 1))
+    np.testing.assert_allclose(share, share.mean(), rtol=0.1)
 
 
 OLD, NEW, OLD_CLASSES, NEW_CLASSES = train_test_split(
