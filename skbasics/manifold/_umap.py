@@ -64,7 +64,8 @@ class UMAP(LayoutEstimator):
     min_dist, spread : float, default=0.1 and 1.0
         How near places may be, and on what scale they spread; a and b follow from them.
     n_jobs : int or None, default=-1
-        Threads of umap-learn. With a `random_state` its layout has one, or it would have no seed.
+        Threads of umap-learn, and of pynndescent, whose result does not depend on them. With a
+        `random_state` umap-learn's layout has one, or it would have no seed.
     set_op_mix_ratio : float, default=1.0
         One for the union of what two rows see of each other, zero for the intersection.
     local_connectivity : float, default=1.0
@@ -85,12 +86,12 @@ class UMAP(LayoutEstimator):
     densmap : bool, default=False
         Whether to keep densities as well; umap-learn does it.
     engine : {"auto", "torch", "umap-learn"}, default="auto"
-        Who makes graph and layout. "torch" finds neighbours exactly, gives a seed's result
-        whatever the number of threads, and starts at once. umap-learn (the extra ``umap``) has to
-        be compiled on first use, and overtakes it on tens of thousands of rows, where it finds
-        neighbours approximately. "auto" is "torch" up to 10,000 distinct rows, on a GPU, for
-        callable metrics and where umap-learn is not installed, else "umap-learn";
-        ``tests/benchmarks/umap.py`` measures where they cross.
+        Who makes graph and layout. "torch" gives a seed's result whatever the number of threads.
+        It finds neighbours exactly, and those of more than 20,000 rows by pynndescent where the
+        extra ``umap`` is installed. "auto" is "torch", which was measured faster from 1797 rows
+        to sixty thousand (``tests/benchmarks/maps.py``); umap-learn, of the same extra, does
+        what torch does not: `densmap`, and many rows with a distance that pynndescent knows by
+        another name or not at all.
     device : str, torch.device or None, default=None
         Where torch computes; None is where X is.
     verbose : bool or int, default=False

@@ -1,4 +1,4 @@
-"""Time UMAP beside umap-learn: ``python tests/benchmarks/umap.py [--mnist PATH]``.
+"""Time UMAP beside umap-learn: ``python tests/benchmarks/maps.py [--mnist PATH]``.
 
 The cold runs are processes of their own, from the first import to the fitted digits. For the warm
 ones each contender lives in a process that has fitted before, and their fits take turns (see
@@ -13,17 +13,13 @@ import subprocess
 import sys
 import time
 import warnings
-from pathlib import Path
 
-# The script's folder is on the path, and its own name would be taken for the library's.
-HERE = str(Path(__file__).parent)
-sys.path[:] = [*(p for p in sys.path if Path(p or ".").resolve() != Path(HERE)), HERE]
+import numpy as np
+from run import Contender, compare, paired_ratio
+from sklearn.datasets import load_digits
 
-import numpy as np  # noqa: E402
-from run import Contender, compare, paired_ratio  # noqa: E402
-
-CONTENDERS = ("torch", "auto", "umap-learn")
-SIZES = (1797, 4000, 10000)
+CONTENDERS = ("skbasics", "umap-learn")
+SIZES = (1797, 4000, 10000, 60000)
 
 
 def model(name: str, seed: int | None):
@@ -34,14 +30,12 @@ def model(name: str, seed: int | None):
         return UMAP(random_state=seed)
     from skbasics import UMAP
 
-    return UMAP(engine=name, random_state=seed)
+    return UMAP(random_state=seed)
 
 
 def rows(n: int, mnist: str) -> np.ndarray:
     """Return the digits, or as many rows of MNIST."""
     if n == 1797:
-        from sklearn.datasets import load_digits
-
         return load_digits().data
     with np.load(mnist) as arrays:
         return arrays["Xtr"][:n].astype(np.float32) / 255
@@ -70,37 +64,70 @@ def cold(name: str) -> None:
 
 def time_cold(rounds: int) -> None:
     """Print how long a process takes from its start to the fitted digits."""
-    times: dict[str, list[float]] = {"torch": [], "umap-learn": []}
+    times: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for _ in range(rounds):
         for name, seconds in times.items():
             start = time.perf_counter()
             subprocess.run([sys.executable, __file__, "cold", name], check=True)
             seconds.append(time.perf_counter() - start)
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
-    ratio = paired_ratio(times["torch"], times["umap-learn"])
+    ratio = paired_ratio(*times.values())
     print(f"cold, digits: {medians}, paired ratio {ratio:.2f}\n")
 
 
 def time_warm(arguments: argparse.Namespace) -> None:
     """Print the table of fits in processes that have fitted before."""
     print("| rows | seed | ours s | umap-learn s | ratio | trustworthiness |\n" + "|---" * 6 + "|")
-    for name in ("torch", "auto"):
-        pair = [
-            Contender(n, arguments.threads, arguments.mnist, worker="umap.py")
-            for n in (name, "umap-learn")
+    pair = [
+        Contender(name, arguments.threads, arguments.mnist, worker="maps.py") for name in CONTENDERS
+    ]
+    for n in arguments.sizes:
+        if n != 1797 and not arguments.mnist:
+            continue
+        for seed in (0, None):
+            ours, theirs = compare(pair, (n, seed), arguments.rounds)
+            times = [[answer[0] for answer in answers] for answers in (ours, theirs)]
+            own, other = (statistics.median(t) for t in times)
+            trust = f"{ours[-1][1]:.3f} {theirs[-1][1]:.3f}"
+            cells = f"{own:.1f} | {other:.1f} | {paired_ratio(*times):.2f} | {trust}"
+            print(f"| {n} | {seed} | {cells} |", flush=True)
+    for contender in pair:
+        contender.close()
+
+
+def measure_new_rows(n_seeds: int = 4) -> None:
+    """Print how the last 297 digits, by other writers, lie among the first 1500."""
+    from sklearn.manifold import trustworthiness
+    from sklearn.neighbors import KNeighborsClassifier
+
+    from skbasics import ParametricUMAP
+
+    X, y = rows(1797, "") / 16, load_digits().target
+    maps = {name: lambda seed, name=name: model(name, seed) for name in CONTENDERS} | {
+        f"ParametricUMAP, input_noise={noise}": lambda seed, noise=noise: ParametricUMAP(
+            input_noise=noise, random_state=seed
+        )
+        for noise in (1, 0)
+    }
+    print("\n| map | trustworthiness, fitted | new | accuracy of new |\n" + "|---" * 4 + "|")
+    for name, make in maps.items():
+        found = []
+        for seed in range(n_seeds):
+            fitted = make(seed).fit(X[:1500])
+            places, new = fitted.transform(X[:1500]), fitted.transform(X[1500:])
+            trust = [
+                trustworthiness(*pair, n_neighbors=12)
+                for pair in ((X[:1500], places), (X[1500:], new))
+            ]
+            accuracy = KNeighborsClassifier(10).fit(places, y[:1500]).score(new, y[1500:])
+            found.append([*trust, accuracy])
+        cells = [
+            f"{mean:.3f} ({low:.3f}-{high:.3f})"
+            for mean, low, high in zip(
+                np.mean(found, 0), np.min(found, 0), np.max(found, 0), strict=True
+            )
         ]
-        for n in arguments.sizes:
-            if n != 1797 and not arguments.mnist:
-                continue
-            for seed in (0, None):
-                ours, theirs = compare(pair, (n, seed), arguments.rounds)
-                times = [[answer[0] for answer in answers] for answers in (ours, theirs)]
-                own, other = (statistics.median(t) for t in times)
-                trust = f"{ours[-1][1]:.3f} {theirs[-1][1]:.3f}"
-                cells = f"{own:.1f} | {other:.1f} | {paired_ratio(*times):.2f} | {trust}"
-                print(f"| {n}, {name} | {seed} | {cells} |", flush=True)
-        for contender in pair:
-            contender.close()
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -113,6 +140,9 @@ def main() -> None:
     arguments = parser.parse_args()
     time_cold(arguments.rounds)
     time_warm(arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        measure_new_rows()
 
 
 if __name__ == "__main__":
