@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skbasics._documented import Documented
 from skbasics._values import Value
 from skbasics.optim import resolve_optimizer
 
@@ -27,7 +28,7 @@ REPLACED = {
 """The solver parameters of scikit-learn's MLP, and what says the same here."""
 
 
-class EngineParameters(BaseEstimator):
+class EngineParameters(Documented, BaseEstimator):
     """Parameter handling: `set_params` reaches into values, old keywords name their successor.
 
     Attributes

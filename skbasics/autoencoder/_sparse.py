@@ -150,7 +150,7 @@ class SparseAutoencoder(ReconstructingAutoencoder):
         Only after `partial_fit`: whether the loss of the stream has stalled.
     n_features_in_ : int
         Features seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X had names.
 
     See Also

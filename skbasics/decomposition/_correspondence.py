@@ -15,6 +15,7 @@ from torch import Tensor
 from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._atomic import training_method
 from skbasics._data import floating_dtype
+from skbasics._documented import Documented
 from skbasics._sklearn import Interval, StrOptions, check_same_namespace
 from skbasics.decomposition._described import of_the_axes, of_the_rows
 from skbasics.decomposition._profiles import Profiles, Table, find_axes
@@ -25,7 +26,7 @@ POWERS = {"standard": 0.0, "symmetric": 0.5, "principal": 1.0}
 
 
 class CorrespondenceAnalysis(
-    SeenTables, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    Documented, SeenTables, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     r"""Rows and columns of a table as points of one map, by chi-square distances.
 
@@ -57,32 +58,32 @@ class CorrespondenceAnalysis(
 
     Attributes
     ----------
-    row_coordinates_ : array of shape (n_rows, n_components_)
+    row_coordinates_ : array of shape (n_rows, `n_components_`)
         The rows on the map. Of the table of `fit`; after `partial_fit` these and the other
         ``row_`` attributes are those of the rows seen last, in the analysis of all, and after
         `merge` there are none: `transform` gives the coordinates of any rows.
-    column_coordinates_ : array of shape (n_columns, n_components_)
+    column_coordinates_ : array of shape (n_columns, `n_components_`)
         The columns on the map.
     row_masses_ : array of shape (n_rows,)
         Shares of the rows in the total, sample weights included.
     column_masses_ : array of shape (n_columns,)
         Shares of the columns in the total: the average row profile.
-    eigenvalues_ : array of shape (n_components_,)
+    eigenvalues_ : array of shape (`n_components_`,)
         Inertia along each axis, the squared singular value; zero for an axis without any.
-    singular_values_ : array of shape (n_components_,)
+    singular_values_ : array of shape (`n_components_`,)
         Their roots, the correlations of rows and columns scored by each axis.
     total_inertia_ : float
         The inertia of the whole table, from the table and not from the axes kept.
-    explained_inertia_ratio_ : array of shape (n_components_,)
+    explained_inertia_ratio_ : array of shape (`n_components_`,)
         Shares of the axes in the total inertia.
-    row_contributions_ : array of shape (n_rows, n_components_)
+    row_contributions_ : array of shape (n_rows, `n_components_`)
         Shares of the rows in the inertia of each axis.
-    column_contributions_ : array of shape (n_columns, n_components_)
+    column_contributions_ : array of shape (n_columns, `n_components_`)
         Shares of the columns in the inertia of each axis.
-    row_cosine_similarities_ : array of shape (n_rows, n_components_)
+    row_cosine_similarities_ : array of shape (n_rows, `n_components_`)
         Squared cosines: the share of a row's squared distance from the average that an axis
         shows.
-    column_cosine_similarities_ : array of shape (n_columns, n_components_)
+    column_cosine_similarities_ : array of shape (n_columns, `n_components_`)
         Squared cosines of the columns.
     chi2_ : float
         Pearson's statistic of independence, n times the inertia, without Yates's correction.
@@ -93,9 +94,9 @@ class CorrespondenceAnalysis(
     n_components_ : int
         Axes kept.
     n_features_in_ : int
-        Columns of the table.
+        Features seen in fit. They are the columns of the table.
     feature_names_in_ : ndarray of shape (n_columns,)
-        Their names, where the table has any.
+        Their names, where X had names.
 
     Raises
     ------
@@ -188,7 +189,7 @@ class CorrespondenceAnalysis(
 
         Returns
         -------
-        coordinates : array of shape (n_rows, n_components_)
+        coordinates : array of shape (n_rows, `n_components_`)
         """
         return deepcopy(self.fit(X, y, sample_weight).row_coordinates_)
 
@@ -263,7 +264,7 @@ class CorrespondenceAnalysis(
 
         Returns
         -------
-        coordinates : array of shape (n_rows, n_components_)
+        coordinates : array of shape (n_rows, `n_components_`)
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="_like", method="transform")
@@ -286,7 +287,7 @@ class CorrespondenceAnalysis(
 
         Returns
         -------
-        coordinates : array of shape (n_new_columns, n_components_)
+        coordinates : array of shape (n_new_columns, `n_components_`)
 
         Raises
         ------
@@ -327,7 +328,7 @@ class CorrespondenceAnalysis(
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_components_)
+        X : array-like of shape (n_rows, `n_components_`)
             Row coordinates.
 
         Returns

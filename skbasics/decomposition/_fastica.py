@@ -17,6 +17,7 @@ from torch import Tensor
 from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._atomic import training_method
 from skbasics._callbacks import FitTasks, iterations
+from skbasics._documented import Documented
 from skbasics._sklearn import (
     CallbackSupportMixin,
     Interval,
@@ -33,7 +34,11 @@ CONTIGUOUS = torch.contiguous_format
 
 
 class FastICA(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    Documented,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     r"""Independent component analysis: unmix signals into sources that are not Gaussian.
 
@@ -68,8 +73,8 @@ class FastICA(
     max_iter : int, default=200
         Iterations at most; with deflation, for each component.
     tol : float, default=1e-4
-        A component has converged when 1 - |cos| of the angle by which an iteration turned it
-        is below this.
+        A component has converged when :math:`1 - |\cos \alpha|` is below this, of the angle by
+        which an iteration turned it.
     w_init : array-like of shape (n_components, n_components) or None, default=None
         Where the (first) search starts; None draws from a normal distribution.
     whiten_solver : {"svd", "eigh"}, default="svd"
@@ -86,7 +91,7 @@ class FastICA(
         is kept. The first is the one that a single search would be. (For a callable the
         negentropy is that of "logcosh".)
     device : str, torch.device or None, default=None
-        Where to compute; None is where X is.
+        Where to compute: None is where X is, "auto" a GPU if there is one.
 
     Attributes
     ----------
@@ -103,9 +108,9 @@ class FastICA(
     converged_ : bool
         Whether every component converged.
     n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has them.
+        Features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where X had names.
 
     References
     ----------

@@ -87,17 +87,17 @@ class PCA(
     random_state : int, RandomState instance or None, default=None
         Starts "arpack" and "randomized".
     device : str, torch.device or None, default=None
-        Where to compute; None is where X is, "auto" a GPU if there is one.
+        Where to compute: None is where X is, "auto" a GPU if there is one.
 
     Attributes
     ----------
-    components_ : array of shape (n_components_, n_features)
+    components_ : array of shape (`n_components_`, n_features)
         The directions, of unit length, in the order of their variance.
-    explained_variance_ : array of shape (n_components_,)
+    explained_variance_ : array of shape (`n_components_`,)
         Their variances, with divisor n - 1.
-    explained_variance_ratio_ : array of shape (n_components_,)
+    explained_variance_ratio_ : array of shape (`n_components_`,)
         The same as shares of the whole variance.
-    singular_values_ : array of shape (n_components_,)
+    singular_values_ : array of shape (`n_components_`,)
         The singular values of the centred (and weighted) rows.
     mean_ : array of shape (n_features,)
         The mean of each feature.
@@ -106,11 +106,11 @@ class PCA(
     n_samples_ : int or float
         The sum of the weights; without weights the number of rows.
     noise_variance_ : float
-        The mean variance of the min(n_samples, n_features) - n_components_ directions left out.
+        The mean variance of the min(n_samples, n_features) - `n_components_` directions left out.
     n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if X has them.
+        Features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where X had names.
 
     Raises
     ------

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._data import floating_dtype
+from skbasics._documented import Documented
 from skbasics._sklearn import check_same_namespace, validate_data
 
 BLOCK_NUMBERS = 2**20
@@ -26,7 +27,7 @@ def project(X: Any, mean: Tensor, V: Tensor) -> Tensor:
     return torch.cat([(block - mean) @ V.mT for block in blocks])
 
 
-class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class Projection(Documented, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """`transform` and `inverse_transform` of an estimator with components and a mean."""
 
     def transform(self, X: Any) -> Any:
@@ -39,7 +40,7 @@ class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        X_new : array of shape (n_samples, n_components_)
+        X_new : array of shape (n_samples, `n_components_`)
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="components_", method="transform")
@@ -64,7 +65,7 @@ class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, `n_components_`)
             Rows in terms of the components.
 
         Returns

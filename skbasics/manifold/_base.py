@@ -15,6 +15,7 @@ from tqdm import tqdm
 from skbasics._arrays import SEED_BOUND, Border, as_numpy, as_tensor, own_random_state
 from skbasics._callbacks import FitTasks
 from skbasics._data import as_features, floating_dtype
+from skbasics._documented import Documented
 from skbasics._sklearn import CallbackSupportMixin, validate_data
 from skbasics.manifold._approximate import MANY, descends
 from skbasics.manifold._distinct import distinct
@@ -30,7 +31,11 @@ NEW_EPOCHS = 60
 
 
 class LayoutEstimator(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    Documented,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """The inside of `UMAP`."""
 

@@ -46,12 +46,13 @@ class ParametricUMAP(EdgeTrainedEstimator):
 
     Parameters
     ----------
-    hidden_layer_sizes : array-like of int, default=(256, 256)
-        Units of the hidden layers, from the rows to the places; a decoder has them in reverse.
+    hidden_layer_sizes : int or sequence of int, default=(256, 256)
+        Units of each hidden layer of the encoder; the decoder has them in reverse.
     n_components : int, default=2
         Coordinates of a place.
-    activation : {"identity", "logistic", "tanh", "relu"} or callable, default="relu"
-        What the hidden units compute; a callable maps a tensor to one.
+    activation : str or callable, default="relu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu", "leaky_relu",
+        "elu", "gelu", "silu", "softplus", or an elementwise torch function.
     n_neighbors : int, default=15
         Neighbours that make the graph, the row itself among them.
     metric : str or callable, default="euclidean"
@@ -75,26 +76,30 @@ class ParametricUMAP(EdgeTrainedEstimator):
     reconstruction_weight : float, default=1.0
         w, for the decoder.
     optimizer : str or Optimizer, default="adam"
-        A rule that works on batches.
+        The update rule, by name ("gd", "sgd", "momentum", "nag", "rmsprop", "adam", "adamw") or as
+        an object of `skbasics.optim`. "newton" and "lbfgs" are refused: each evaluation has other
+        draws.
     alpha : float, default=0.0
-        Strength of the penalty on squared weights.
+        Strength of the L2 penalty on weights; biases are free.
     batch_size : int or "auto", default="auto"
         Edges in a batch; "auto" is a thirtieth of the rows, from 50 to 200: small data need the
         steps.
     max_iter : int, default=200
-        Epochs at most.
+        Epochs of a call of fit, at most.
     shuffle : bool, default=True
-        Whether to shuffle the rows in every epoch.
+        Whether each epoch visits the rows in a new order.
     tol : float, default=1e-4
-        Training stops when the loss has not fallen by `tol`
-    n_iter_no_change : int, default=20
-        in so many epochs.
+        What counts as an improvement of the loss.
+    n_iter_no_change : int or inf, default=20
+        Training stops after more than this many epochs in a row without an improvement.
     warm_start : bool, default=False
-        Whether fit goes on where the last fit ended.
+        Whether fit goes on where the last fit ended: parameters, optimizer, random numbers and
+        patience.
     device : str, torch.device or None, default=None
-        Where to compute; None is where X is.
+        Where to compute: None is where X is, "auto" a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, order and edges.
+        Seeds initial weights, order, edges and noise. No global generator is touched, except that
+        None draws one seed from NumPy's.
     verbose : bool or int, default=False
         Whether to show a progress bar.
 
@@ -121,7 +126,7 @@ class ParametricUMAP(EdgeTrainedEstimator):
         Layers, input and output included.
     n_features_in_ : int
         Features seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X had names.
 
     See Also

@@ -57,10 +57,10 @@ class UMAP(LayoutEstimator):
         Epochs of the layout; None is 500, and 200 beyond 10,000 rows.
     learning_rate : float, default=1.0
         The length of its first steps.
-    init : {"spectral", "pca", "random"} or array of shape (n_samples, n_components), \
-            default="spectral"
-        Where it starts: at eigenvectors of the graph's Laplacian, part by part where it falls
-        into parts; at the principal components of X; anywhere; or there.
+    init : str or array of shape (n_samples, n_components), default="spectral"
+        Where it starts: "spectral" is at eigenvectors of the graph's Laplacian, part by part where
+        it falls into parts; "pca" at the principal components of X; "random" anywhere; an array
+        there.
     min_dist, spread : float, default=0.1 and 1.0
         How near places may be, and on what scale they spread; a and b follow from them.
     n_jobs : int or None, default=-1
@@ -93,7 +93,8 @@ class UMAP(LayoutEstimator):
         what torch does not: `densmap`, and many rows with a distance that pynndescent knows by
         another name or not at all.
     device : str, torch.device or None, default=None
-        Where torch computes; None is where X is.
+        Where to compute: None is where X is, "auto" a GPU if there is one. umap-learn
+        computes on the CPU.
     verbose : bool or int, default=False
         Whether to show a progress bar.
 
@@ -114,7 +115,7 @@ class UMAP(LayoutEstimator):
         Epochs of the layout.
     n_features_in_ : int
         Features seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X had names.
 
     See Also

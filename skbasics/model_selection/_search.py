@@ -11,6 +11,7 @@ import numpy as np
 from sklearn import model_selection
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
+from skbasics._documented import Documented
 from skbasics.model_selection._stacking import TrainingSplitter, stacks_for
 
 
@@ -92,7 +93,7 @@ class StackedSearch:
         return super()._format_results(candidate_params, n_splits, out, *args)
 
 
-class GridSearchCV(StackedSearch, model_selection.GridSearchCV):
+class GridSearchCV(Documented, StackedSearch, model_selection.GridSearchCV):
     r"""Exhaustive search over parameter values, candidates and folds trained as stacks.
 
     With folds :math:`(T_k, V_k)`, candidates :math:`\lambda` and a score s, it finds
@@ -175,7 +176,7 @@ class GridSearchCV(StackedSearch, model_selection.GridSearchCV):
         return ParameterGrid(self.param_grid)
 
 
-class RandomizedSearchCV(StackedSearch, model_selection.RandomizedSearchCV):
+class RandomizedSearchCV(Documented, StackedSearch, model_selection.RandomizedSearchCV):
     r"""Search over randomly drawn parameters, candidates and folds trained as stacks.
 
     Candidates :math:`\lambda_1, \dots, \lambda_m` are drawn from the distributions given, and

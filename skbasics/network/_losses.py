@@ -101,7 +101,15 @@ class BinaryCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
-    r"""Half the squared error, :math:`\ell = \tfrac12 (z - y)^2`, as in scikit-learn."""
+    r"""Half the squared error, :math:`\ell = \tfrac12 (z - y)^2`, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skbasics import SquaredError
+    >>> float(SquaredError().rows(torch.tensor([[3.0]]), torch.tensor([[1.0]])))
+    2.0
+    """
 
     def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         return (Z - y).square().sum(-1) / 2
@@ -113,7 +121,17 @@ class SquaredError(Loss):
 
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
-    r"""The absolute error, :math:`\ell = |z - y|`; its minimum is the conditional median."""
+    r"""The absolute error, :math:`\ell = |z - y|`; its minimum is the conditional median.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbasics import AbsoluteError, MLPRegressor
+    >>> X, y = np.zeros((5, 1)), [1.0, 2.0, 3.0, 4.0, 100.0]
+    >>> median = MLPRegressor((), loss=AbsoluteError(), optimizer="lbfgs", alpha=0).fit(X, y)
+    >>> print(median.predict(X[:1]).round(3))
+    [3.]
+    """
 
     def rows(self, Z: Tensor, y: Tensor) -> Tensor:
         return (Z - y).abs().sum(-1)
@@ -194,6 +212,15 @@ class Poisson(Loss):
     .. math:: \ell = y \log y - y z - y + e^z, \qquad \hat y = e^z
 
     :math:`\partial \ell / \partial z = e^z - y`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbasics import MLPRegressor, Poisson
+    >>> X, y = np.zeros((4, 1)), [0, 1, 2, 5]
+    >>> rate = MLPRegressor((), loss=Poisson(), optimizer="lbfgs", alpha=0).fit(X, y)
+    >>> print(rate.predict(X[:1]).round(3))
+    [2.]
     """
 
     out_activation = "exp"

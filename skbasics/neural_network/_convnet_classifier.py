@@ -61,7 +61,8 @@ class ConvNetClassifier(ImageInput, NetworkClassifier):
         Probability with which a dense hidden unit is dropped in training; one for all dense
         hidden layers or one for each.
     batch_norm : bool, default=False
-        Whether dense hidden layers are normalised over the batch before their activation.
+        Whether hidden layers are normalised over the batch before their activation; the dense
+        ones are meant.
     augment : {"shift", "flip"}, callable or None, default=None
         A random change of the images in every epoch of training: moved by up to a tenth of
         their sides, mirrored left to right with probability one half, or
@@ -86,8 +87,8 @@ class ConvNetClassifier(ImageInput, NetworkClassifier):
         What counts as an improvement, of the loss or of the validation score. `Newton` and
         `LBFGS` have converged when no component of the gradient exceeds it.
     n_iter_no_change : int or inf, default=10
-        Training stops after more than this many epochs in a row without an improvement
-        (`LBFGS`: of the validation score alone).
+        Training stops after more than this many epochs in a row without an improvement.
+        With `LBFGS` it is one of the validation score alone.
     early_stopping : bool, default=False
         Whether the score on held-out rows decides when fit stops, and the best epoch's
         parameters are kept. (`partial_fit` holds nothing out.) The rows are those passed to
@@ -148,8 +149,8 @@ class ConvNetClassifier(ImageInput, NetworkClassifier):
     layer_table_ : LayerTable
         What each layer makes of an image, and what it costs.
     n_features_in_ : int
-        Numbers of an image: height times width times channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Features seen in fit. Those of an image are height times width times channels.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X had names.
 
     See Also

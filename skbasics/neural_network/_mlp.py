@@ -49,8 +49,8 @@ class MLPClassifier(NetworkClassifier):
         What counts as an improvement, of the loss or of the validation score. `Newton` and
         `LBFGS` have converged when no component of the gradient exceeds it.
     n_iter_no_change : int or inf, default=10
-        Training stops after more than this many epochs in a row without an improvement
-        (`LBFGS`: of the validation score alone).
+        Training stops after more than this many epochs in a row without an improvement.
+        With `LBFGS` it is one of the validation score alone.
     early_stopping : bool, default=False
         Whether the score on held-out rows decides when fit stops, and the best epoch's
         parameters are kept. (`partial_fit` holds nothing out.) The rows are those passed to
@@ -108,7 +108,7 @@ class MLPClassifier(NetworkClassifier):
         Only after `partial_fit`: whether the loss of the stream has stalled.
     n_features_in_ : int
         Features seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X had names.
 
     See Also
@@ -228,8 +228,8 @@ class MLPRegressor(NetworkRegressor):
         What counts as an improvement, of the loss or of the validation score. `Newton` and
         `LBFGS` have converged when no component of the gradient exceeds it.
     n_iter_no_change : int or inf, default=10
-        Training stops after more than this many epochs in a row without an improvement
-        (`LBFGS`: of the validation score alone).
+        Training stops after more than this many epochs in a row without an improvement.
+        With `LBFGS` it is one of the validation score alone.
     early_stopping : bool, default=False
         Whether the score on held-out rows decides when fit stops, and the best epoch's
         parameters are kept. (`partial_fit` holds nothing out.) The rows are those passed to
@@ -287,7 +287,7 @@ class MLPRegressor(NetworkRegressor):
         Only after `partial_fit`: whether the loss of the stream has stalled.
     n_features_in_ : int
         Features seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X had names.
 
     See Also

@@ -13,10 +13,11 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, process_routing
 
 from skbasics._atomic import restore
+from skbasics._documented import Documented
 from skbasics._sklearn import fit_context
 
 
-class StreamPipeline(Pipeline):
+class StreamPipeline(Documented, Pipeline):
     """scikit-learn's Pipeline with `partial_fit`: every step learns from every batch.
 
     A transformer takes the batch in, then transforms it by all it has seen so far. One whose axes

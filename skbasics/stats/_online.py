@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skbasics._arrays import Border
 from skbasics._atomic import training_method
 from skbasics._data import check_weights, select
+from skbasics._documented import Documented
 from skbasics._moments import Array
 from skbasics._sklearn import (
     Interval,
@@ -26,7 +27,9 @@ FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 HALF_UNIT = {4: 2.0**-24, 8: 2.0**-53}  # what rounds away beside 1, by the bytes of a number
 
 
-class OnlineMeanVar(Arithmetic, Readings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class OnlineMeanVar(
+    Documented, Arithmetic, Readings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     r"""Mean and variance of a stream, to full precision, that can be added and forgotten.
 
     For rows :math:`x_i` with weights :math:`w_i` it holds :math:`W = \sum_i w_i` and
@@ -74,9 +77,9 @@ class OnlineMeanVar(Arithmetic, Readings, OneToOneFeatureMixin, TransformerMixin
         frequencies, so it is their sum; with a half-life it is :math:`(\sum_i f_i d_i)^2 /
         \sum_i f_i d_i^2` for frequencies f and decays d, in the long run ``2.89 * half_life``.
     n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X has string names.
+        Features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where X had names.
 
     Raises
     ------

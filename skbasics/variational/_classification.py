@@ -77,7 +77,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
         The search ends when the bound gains no more nats than this (a network's: or than the noise
         of its bound).
     device : str, torch.device or None, default=None
-        Where to compute; None is where X is.
+        Where to compute: None is where X is, "auto" a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
         Seeds everything that is drawn. No global generator is touched, except that None draws
         one seed from NumPy's.
@@ -113,9 +113,9 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
     n_iter_ : int
         Steps, or epochs.
     n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has them.
+        Features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where X had names.
 
     See Also
     --------

@@ -73,7 +73,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
         A network's training settles when its bound gains no more nats than this, or than the
         noise of the bound.
     device : str, torch.device or None, default=None
-        Where to compute; None is where X is.
+        Where to compute: None is where X is, "auto" a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
         Seeds everything that is drawn. No global generator is touched, except that None draws
         one seed from NumPy's.
@@ -107,9 +107,9 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
     n_iter_ : int
         Epochs, or looks.
     n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has them.
+        Features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where X had names.
 
     See Also
     --------

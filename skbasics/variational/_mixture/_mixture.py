@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skbasics._arrays import Border, compute_device
 from skbasics._atomic import training_method
+from skbasics._documented import Documented
 from skbasics._sklearn import (
     CallbackSupportMixin,
     Interval,
@@ -30,7 +31,9 @@ from skbasics.variational._mixture._priors import conjugate
 from skbasics.variational._mixture._watched import watched
 
 
-class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMixin, BaseEstimator):
+class VariationalGaussianMixture(
+    Documented, CallbackSupportMixin, FittedMixture, DensityMixin, BaseEstimator
+):
     r"""A mixture of Gaussians with priors, by coordinate ascent on the evidence lower bound.
 
     Weights, means and precisions have conjugate priors,
@@ -75,9 +78,8 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
         The first responsibilities: those of k-means clusters, of single rows (which lie apart, or
         any), or random ones.
-    weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution"}, \
-            default="dirichlet_process"
-        The prior of the weights.
+    weight_concentration_prior_type : str, default="dirichlet_process"
+        The prior of the weights: "dirichlet_process" or "dirichlet_distribution".
     weight_concentration_prior : float or None, default=None
         How evenly the weights are believed to be spread; a small number leaves components
         empty that are not needed. None is 1 / n_components.
@@ -96,11 +98,11 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
     warm_start : bool, default=False
         Go on from the last fit. `n_init` then counts in the first alone.
     verbose : int, default=0
-        Whether to show a bar.
+        Whether to show a progress bar.
     verbose_interval : int, default=10
         How many iterations go by before the bar moves.
     device : str, torch.device or None, default=None
-        Where to compute; None is where X is.
+        Where to compute: None is where X is, "auto" a GPU if there is one.
 
     Attributes
     ----------
@@ -139,9 +141,9 @@ class VariationalGaussianMixture(CallbackSupportMixin, FittedMixture, DensityMix
     covariance_prior_ : array, or float for "spherical"
         :math:`C_0`.
     n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has them.
+        Features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where X had names.
 
     See Also
     --------
