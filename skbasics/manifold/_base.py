@@ -1,6 +1,5 @@
 """What `UMAP` is made of: from parameters to a task, and from its layout to what is kept."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,13 +17,14 @@ from skbasics._data import as_features, floating_dtype
 from skbasics._documented import Documented
 from skbasics._sklearn import CallbackSupportMixin, validate_data
 from skbasics.manifold._approximate import MANY, descends
-from skbasics.manifold._distinct import distinct
+from skbasics.manifold._distinct import distinct, known_as, of_all, row_keys
 from skbasics.manifold._engines import Layout, Task, by_torch, by_umap, epochs_of
 from skbasics.manifold._extra import has_umap
-from skbasics.manifold._forces import Forces, fitted_curve
-from skbasics.manifold._metrics import UNLINKED, Given, Measure, resolve_metric
-from skbasics.manifold._neighbors import Neighbors, clipped, nearest
-from skbasics.manifold._placement import Frozen
+from skbasics.manifold._forces import Forces
+from skbasics.manifold._metrics import Given, Measure, resolve_metric
+from skbasics.manifold._neighbors import clipped, nearest
+from skbasics.manifold._placement import Frozen, placed
+from skbasics.manifold._target import class_numbers
 
 NEW_EPOCHS = 60
 """Epochs in which a new row finds its place."""
@@ -47,16 +47,12 @@ class LayoutEstimator(
         dtype = [border.xp.float64, border.xp.float32]
         X = validate_data(self, X, accept_sparse="csr", dtype=dtype, ensure_min_samples=2)
         if self.metric == "precomputed" and not sp.issparse(X):
-            self._check_distances(X)
-        if self.min_dist > self.spread and (self.a is None or self.b is None):
-            raise ValueError(
-                f"min_dist={self.min_dist} is larger than spread={self.spread}: places cannot be "
-                "further apart than they spread. Lower min_dist or raise spread."
-            )
+            self._check_distances(X, square=True)
         return X
 
-    def _check_distances(self, X: Any) -> None:
-        if X.shape[0] != X.shape[1]:
+    @staticmethod
+    def _check_distances(X: Any, *, square: bool) -> None:
+        if square and X.shape[0] != X.shape[1]:
             raise ValueError(
                 f"metric='precomputed' takes the distances of all pairs of rows, a square matrix; "
                 f"got one of shape {tuple(X.shape)}."
@@ -69,43 +65,35 @@ class LayoutEstimator(
         if y is None:
             return None
         y = as_numpy(y)
+        if self.target_metric == "precomputed":
+            raise ValueError(
+                "target_metric='precomputed' has no targets to measure. Pass them as y, with a "
+                "distance such as 'euclidean', or 'categorical' for classes."
+            )
         if self.target_metric != "categorical":
             y = check_array(y, ensure_2d=False, dtype=np.float64)
             check_consistent_length(np.empty(n), y)
             return y.reshape(n, -1)
         y = column_or_1d(y)
         check_consistent_length(np.empty(n), y)
-        if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise ValueError("Input y contains NaN or infinity. Rows without a class have y=-1.")
-        _, classes = np.unique(y, return_inverse=True)
-        if y.dtype.kind in "if":
-            classes = np.where(y == -1, -1, classes)
-        return classes[:, None].astype(np.float64)
-
-    def _measure(self, sparse: bool) -> Measure:
-        return resolve_metric(self.metric, self.metric_kwds or {}, sparse)
-
-    def _forces(self) -> Forces:
-        a, b = self.a, self.b
-        if a is None or b is None:
-            a, b = fitted_curve(self.spread, self.min_dist)
-        return Forces(a, b, float(self.repulsion_strength), int(self.negative_sample_rate))
+        return class_numbers(y)[:, None]
 
     def _task(self, rows: Any, y: np.ndarray | None) -> tuple[Task, np.ndarray, np.ndarray]:
         """Return what is to be laid out, whose rows are distinct, and where they come from."""
         n = rows.shape[0]
-        measure = self._measure(sp.issparse(rows))
-        first = places = np.arange(n)
-        if self.metric != "precomputed":
-            first, places = distinct(rows, y)
+        measure = resolve_metric(self.metric, self.metric_kwds or {}, sp.issparse(rows))
+        first, places = distinct(rows, y)
+        rows = _some(rows, first)
+        if self.metric == "precomputed":
+            rows = rows[:, torch.from_numpy(first).to(rows.device)]
         init = self._init(n)
         task = Task(
-            _some(rows, first),
+            rows,
             None if y is None else y[first],
-            measure,
+            measure.fitted(rows),
             clipped(self.n_neighbors, len(first)),
             int(self.n_components),
-            self._forces(),
+            Forces.of(self),
             init[first] if isinstance(init, np.ndarray) else init,
             epochs_of(self.n_epochs, len(first), self.densmap),
             own_random_state(self.random_state),
@@ -177,7 +165,7 @@ class LayoutEstimator(
         steps = by_torch(task, device, every=observer is not None)
         found = next(steps)
         bar = tqdm(total=task.n_epochs, desc=type(self).__name__, disable=not self.verbose)
-        with bar, torch.no_grad():
+        with bar:
             for _ in range(task.n_epochs):
                 if observer is not None:
                     observer.begin_iteration()
@@ -194,10 +182,13 @@ class LayoutEstimator(
         X = task.X
         if self.metric == "precomputed":
             X = None
-        elif not sp.issparse(X):
-            X = border.as_caller(X.clone())
+        else:
+            X = X.copy() if sp.issparse(X) else border.as_caller(X.clone())
         return {
             "_rows": X,
+            "_keys": None if X is None else border.follow(row_keys(task.X).view(np.int64)),
+            "_distance": (self.metric, self.metric_kwds or {}, self.local_connectivity),
+            "_rate": self.learning_rate,
             "_first": border.follow(first),
             "_n_neighbors": task.n_neighbors,
             "_curve": tuple(task.forces),
@@ -215,7 +206,7 @@ class LayoutEstimator(
         disconnected = np.flatnonzero(np.isin(places, layout.disconnected))
         return {
             "embedding_": border.as_caller(embedding),
-            "graph_": _of_all(layout.graph, first, places),
+            "graph_": of_all(layout.graph, first, places),
             "disconnected_": border.follow(disconnected),
             "_nearest": border.as_caller(layout.nearest.double()),
             "_mean_distance": layout.mean_distance,
@@ -224,31 +215,47 @@ class LayoutEstimator(
     def _frozen(self, device: torch.device) -> Frozen:
         embedding = as_tensor(self.embedding_, device=device)
         first = as_tensor(self._first, device=device)
-        limit = UNLINKED.get(self.metric, math.inf) if isinstance(self.metric, str) else math.inf
         return Frozen(
             embedding[first].double(),
             as_tensor(self._nearest, device=device),
             self._mean_distance,
-            limit,
+            self._distance[2],
             Forces(*self._curve),
-            self.learning_rate,
+            self._rate,
             min(NEW_EPOCHS, self.n_epochs_),
             self._seed,
         )
 
     # What is asked of it.
 
-    def _neighbors(self, X: Any, frozen: Frozen) -> Neighbors:
-        """Return the neighbours of new rows among those of the fit."""
+    def _found(self, X: Any, frozen: Frozen) -> Tensor:
+        """Return the places of rows."""
         device = frozen.places.device
         if self._rows is None:
-            Q, T = as_tensor(X, device=device), frozen.places
-        elif sp.issparse(X) != sp.issparse(self._rows):
-            Q, T = _dense(X, device), _dense(self._rows, device)
+            Q = as_tensor(X, device=device)[:, as_tensor(self._first, device=device)]
+            T = frozen.places
         else:
-            Q, T = (as_features(M, device, floating_dtype(self._rows)) for M in (X, self._rows))
+            Q, T = self._comparable(X, device)
+        measure = self._fitted_measure(T)
         k = max(1, min(self._n_neighbors, T.shape[0]) - 1)
-        return nearest(Q, T, k, self._measure(sp.issparse(Q)))
+        places = placed(nearest(Q, T, k, measure), frozen, measure.limit)
+        if self._rows is not None:
+            known = known_as(row_keys(Q), as_numpy(self._keys).view(np.uint64))
+            old = np.flatnonzero(known >= 0)
+            rows, own = (torch.from_numpy(part).to(device) for part in (old, known[old]))
+            places[rows] = frozen.places[own]
+        return places
+
+    def _comparable(self, X: Any, device: torch.device) -> tuple[Any, Any]:
+        """Return rows as the rows of the fit are, and those."""
+        dtype = floating_dtype(self._rows)
+        if sp.issparse(X) != sp.issparse(self._rows):
+            return tuple(_dense(M, device).to(dtype) for M in (X, self._rows))
+        return tuple(as_features(M, device, dtype) for M in (X, self._rows))
+
+    def _fitted_measure(self, rows: Any) -> Measure:
+        metric, keywords, _ = self._distance
+        return resolve_metric(metric, keywords, sp.issparse(rows)).fitted(rows)
 
     def _check_invertible(self, X: Any) -> None:
         if X.shape[1] != self._n_features_out:
@@ -279,20 +286,6 @@ def _one_place(task: Task) -> Layout:
     places = torch.zeros(1, task.n_components, dtype=torch.float64)
     nothing = np.empty(0, np.int64)
     return Layout(places, sp.csr_matrix((1, 1)), torch.zeros(1), 0.0, nothing)
-
-
-def _of_all(graph: sp.csr_matrix, first: np.ndarray, places: np.ndarray) -> sp.csr_matrix:
-    """Return the graph of all rows: copies are linked to the first of their kind, and fully."""
-    n = len(places)
-    if len(first) == n:
-        return graph
-    edges = graph.tocoo()
-    copies = np.setdiff1d(np.arange(n), first)
-    originals = first[places[copies]]
-    row = np.concatenate([first[edges.row], copies, originals])
-    column = np.concatenate([first[edges.col], originals, copies])
-    values = np.concatenate([edges.data, np.ones(2 * len(copies), edges.data.dtype)])
-    return sp.csr_matrix((values, (row, column)), (n, n))
 
 
 def _dense(X: Any, device: torch.device) -> Tensor:

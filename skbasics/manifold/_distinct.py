@@ -1,12 +1,50 @@
-"""Rows that are the same, found by what they hold."""
+"""Rows that are the same, found by keys of what they hold."""
 
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from skbasics._arrays import as_numpy
 
-def distinct(X: Any, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+Array = np.ndarray
+
+
+def row_keys(X: Any, y: Array | None = None) -> Array:
+    r"""Return a number of 64 bits for each row, the same for the same row, dense or sparse.
+
+    It is :math:`\sum_j m_j\,h(x_j)` modulo :math:`2^{64}`, with h a mixing of the bits that leaves
+    zero alone and m odd numbers drawn once. Two rows that differ share it once in :math:`2^{64}`.
+
+    Parameters
+    ----------
+    X : Tensor, array or sparse matrix
+    y : ndarray of shape (n_samples, n_targets) or None
+        What a row is to agree in as well.
+    """
+    keys = _summed(X)
+    return keys if y is None else keys * np.uint64(3) + _summed(y)
+
+
+def _summed(X: Any) -> Array:
+    draws = np.random.RandomState(0)
+    odd = draws.randint(0, 2**63, X.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    if sp.issparse(X):
+        X = X.tocsr()
+        return sp.csr_matrix((_mixed(X.data), X.indices, X.indptr), X.shape) @ odd
+    return _mixed(as_numpy(X)) @ odd
+
+
+def _mixed(values: Array) -> Array:
+    values = values + values.dtype.type(0)  # which makes one zero of two
+    bits = values.view(f"u{values.itemsize}").astype(np.uint64)
+    for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
+        bits ^= bits >> np.uint64(shift)
+        bits *= np.uint64(factor)
+    return bits ^ (bits >> np.uint64(33))
+
+
+def distinct(X: Any, y: Array | None = None) -> tuple[Array, Array]:
     """Return the first of each kind of row, and for every row the place of its kind among them.
 
     Parameters
@@ -15,22 +53,29 @@ def distinct(X: Any, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     y : ndarray of shape (n_samples, n_targets) or None
         Rows of one kind have one target, too.
     """
-    kinds: dict[tuple[bytes, ...], int] = {}
-    first, places = [], np.empty(X.shape[0], np.int64)
-    for i, key in enumerate(_keys(X, y)):
-        places[i] = kinds.setdefault(key, len(kinds))
-        if places[i] == len(first):
-            first.append(i)
-    return np.array(first), places
+    _, first, kind = np.unique(row_keys(X, y), return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[kind]
 
 
-def _keys(X: Any, y: np.ndarray | None) -> Any:
-    target = [b""] * X.shape[0] if y is None else [row.tobytes() for row in y + 0.0]
-    if sp.issparse(X):
-        X = X.sorted_indices()
-        X.eliminate_zeros()
-        for i, (start, stop) in enumerate(zip(X.indptr[:-1], X.indptr[1:], strict=True)):
-            yield X.indices[start:stop].tobytes(), X.data[start:stop].tobytes(), target[i]
-        return
-    rows = X.cpu().numpy() + 0  # which makes one zero of two
-    yield from zip((row.tobytes() for row in rows), target, strict=True)
+def known_as(keys: Array, known: Array) -> Array:
+    """Return for each key its first place among the known ones, -1 where it is new."""
+    order = np.argsort(known, kind="stable")
+    place = np.searchsorted(known[order], keys).clip(max=len(known) - 1)
+    return np.where(known[order][place] == keys, order[place], -1)
+
+
+def of_all(graph: sp.csr_matrix, first: Array, places: Array) -> sp.csr_matrix:
+    """Return the graph of all rows: copies are linked to the first of their kind, and fully."""
+    n = len(places)
+    if len(first) == n:
+        return graph
+    edges = graph.tocoo()
+    copies = np.setdiff1d(np.arange(n), first)
+    originals = first[places[copies]]
+    row = np.concatenate([first[edges.row], copies, originals])
+    column = np.concatenate([first[edges.col], originals, copies])
+    values = np.concatenate([edges.data, np.ones(2 * len(copies), edges.data.dtype)])
+    return sp.csr_matrix((values, (row, column)), (n, n))

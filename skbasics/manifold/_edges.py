@@ -30,8 +30,8 @@ class Edges:
     ----------
     X : Tensor of shape (n, n_features)
         The rows that batches are taken from, and others.
-    reach : Tensor of float64, shape (n + 1,)
-        The summed weights of the edges of all rows before each.
+    start, stop : Tensor of float64, shape (n,)
+        Between which running sums the edges of a row are.
     sums : Tensor of float64, shape (n_edges,)
         The running sum of the weights.
     tail : Tensor of int64, shape (n_edges,)
@@ -41,33 +41,51 @@ class Edges:
     """
 
     X: Tensor
-    reach: Tensor
+    start: Tensor
+    stop: Tensor
     sums: Tensor
     tail: Tensor
     noise: Tensor | None
 
     @classmethod
     def of(
-        cls, graph: sp.csr_matrix, X: Tensor, numbers: np.ndarray, radius: Tensor | None = None
+        cls,
+        graph: sp.csr_matrix,
+        X: Tensor,
+        numbers: np.ndarray,
+        kinds: tuple[np.ndarray, np.ndarray] | None = None,
+        radius: Tensor | None = None,
     ) -> "Edges":
-        """Return the edges of a graph between some rows of X, by their numbers there.
+        """Return the edges of some rows of X, by their numbers there.
 
-        Noise moves each of these rows by its `radius` on average, None for no noise.
+        Parameters
+        ----------
+        graph : sparse matrix
+            Of the distinct ones among them.
+        X : Tensor
+        numbers : ndarray of int
+        kinds : tuple of ndarray or None
+            Which of these rows are the first of their kind, and the kind of each; None if no two
+            are alike.
+        radius : Tensor of shape (n_distinct,) or None
+            By how much noise moves each kind of row on average.
         """
+        first, kind = (np.arange(len(numbers)),) * 2 if kinds is None else kinds
         sums = np.cumsum(graph.data, dtype=np.float64)
         ends = np.append(0.0, sums)[graph.indptr]
-        reach = np.full(X.shape[0] + 1, np.nan)
-        reach[numbers], reach[numbers + 1] = ends[:-1], ends[1:]
-        tail = numbers[graph.indices]
+        span = np.full((2, X.shape[0]), np.nan)
+        span[:, numbers] = ends[:-1][kind], ends[1:][kind]
+        tail = numbers[first][graph.indices]
         noise = None
         if radius is not None:
             noise = X.new_zeros(X.shape[0], 1)
-            noise[torch.from_numpy(numbers).to(X.device), 0] = radius / X.shape[1] ** 0.5
-        return cls(X, *(torch.from_numpy(part).to(X.device) for part in (reach, sums, tail)), noise)
+            rows, kind = (torch.from_numpy(part).to(X.device) for part in (numbers, kind))
+            noise[rows, 0] = radius[kind] / X.shape[1] ** 0.5
+        return cls(X, *(torch.from_numpy(part).to(X.device) for part in (*span, sums, tail)), noise)
 
     def neighbours(self, rows: Tensor, draws: Tensor) -> Tensor:
         """Return a neighbour of each row, by a number from 0 to 1 each, as its edges weigh."""
-        start, stop = self.reach[rows], self.reach[rows + 1]
+        start, stop = self.start[rows], self.stop[rows]
         at = start + draws * (stop - start)
         place = torch.searchsorted(self.sums, at, right=True)
         return self.tail[place.clamp(max=len(self.tail) - 1)]
@@ -145,7 +163,7 @@ class EdgePrice(PricedLayer, RandomLayer):
         near, far = apart.square().sum(-1), away.square().sum(-1)
         self.prices = self._price(near, far, shares, weights)
         pull = _cut(apart * self.forces.attraction(near)[..., None]) * shares[..., None]
-        push = _cut(away * self._rejection(far)[..., None])
+        push = _cut(away * self.forces.rejection(far)[..., None])
         push *= (shares[:, :, None] * weights)[..., None]
         # The forces lead uphill, and what is minimised is minus the hill.
         self._slope = torch.cat([-pull - push.sum(2), pull + push.sum(1)], 1)
@@ -174,16 +192,10 @@ class EdgePrice(PricedLayer, RandomLayer):
 
     def _price(self, near: Tensor, far: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
         forces = self.forces
-        attracted = torch.log1p(forces.a * near.pow(forces.b))
-        odds = 1 / (forces.a * (far + NEAR).pow(forces.b))  # q / (1 - q), finite at zero
+        attracted = torch.log1p(forces.power(near))
+        odds = 1 / forces.power(far + NEAR)  # q / (1 - q), finite at zero
         repelled = (torch.log1p(odds) * weights).sum(2) * forces.repulsion
         return (shares * (attracted + repelled)).sum(1)
-
-    def _rejection(self, far: Tensor) -> Tensor:
-        """Return minus the derivative of a repelled pair's price, over the difference."""
-        forces, moved = self.forces, far + NEAR
-        power = moved.pow(forces.b).mul_(forces.a).add_(1)
-        return power.mul_(moved).reciprocal_().mul_(2 * forces.b * forces.repulsion)
 
     def _weights(self, X: Tensor, training: TrainingPass) -> tuple[Tensor, Tensor]:
         """Return the shares of heads ``(K, B)``, and how much each tail repels ``(K, 1, B)``."""

@@ -1,6 +1,5 @@
 """Two ways from rows to places: torch here, and umap-learn."""
 
-import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +16,13 @@ from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import Forces
 from skbasics.manifold._fuzzy import mean_distance, membership_graph, union
 from skbasics.manifold._layout import default_epochs, layout
-from skbasics.manifold._metrics import UNLINKED, Given, Measure
+from skbasics.manifold._metrics import Given, Measure
 from skbasics.manifold._neighbors import Neighbors, nearest
 from skbasics.manifold._start import starting_places
 from skbasics.manifold._target import by_class, by_target
+
+THEIRS = {"cityblock": "manhattan"}
+"""Distances that umap-learn has by another name."""
 
 
 @dataclass
@@ -52,12 +54,6 @@ class Task:
     n_epochs: int
     random_state: np.random.RandomState
     asked: Any
-
-    @property
-    def limit(self) -> float:
-        """The distance from which on there is no edge."""
-        metric = self.asked.metric
-        return UNLINKED.get(metric, math.inf) if isinstance(metric, str) else math.inf
 
     @property
     def rows(self) -> Any:
@@ -103,7 +99,7 @@ def fuzzy(task: Task) -> tuple[sp.csr_matrix, Neighbors]:
     """Return the graph of the rows, which minds the target where there is one."""
     X, asked = task.X, task.asked
     neighbors = neighbors_among(X, task.n_neighbors, task.measure, asked.n_jobs)
-    directed = membership_graph(neighbors, asked.local_connectivity, task.limit)
+    directed = membership_graph(neighbors, asked.local_connectivity, task.measure.limit)
     graph = union(directed, asked.set_op_mix_ratio)
     if task.y is None or graph.nnz == 0:
         return graph, neighbors
@@ -177,24 +173,31 @@ def by_umap(task: Task) -> Layout:
             "densmap",
         )
     }
+    few = task.X.shape[0] <= task.n_components + 2  # for eigenvectors of its kind
     model = umap_module("umap_", "engine='umap-learn'").UMAP(
         n_neighbors=task.n_neighbors,
         n_components=task.n_components,
         n_epochs=task.n_epochs,
-        init=task.init,
+        init="random" if few and isinstance(task.init, str) else task.init,
         a=task.forces.a,
         b=task.forces.b,
         random_state=task.random_state.randint(SEED_BOUND) if seeded else None,
         # Its layout is in a race where it uses more than one thread, and then has no seed.
         n_jobs=1 if seeded else (asked.n_jobs or 1),
-        **options,
+        **options | {"metric": THEIRS.get(asked.metric, asked.metric)},
     )
     X = as_numpy(task.X)
     y = None if task.y is None else task.y[:, 0] if task.y.shape[1] == 1 else task.y
     with warnings.catch_warnings(), _OwnGlobalState(task.random_state):
         # It warns of parts of the graph that are told of here by `disconnected_`, and of itself.
         warnings.simplefilter("ignore")
-        model.fit(X, y)
+        try:
+            model.fit(X, y)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"umap-learn could not lay out {X.shape[0]} distinct rows with these parameters: "
+                f"{error}. Try engine='torch'."
+            ) from error
     return _of_model(model, task)
 
 
@@ -205,9 +208,9 @@ def _of_model(model: Any, task: Task) -> Layout:
     if len(lonely):
         places[torch.from_numpy(lonely)] = 0
         _settle(places, lonely, task.neighbors_of(lonely))
-    near = np.nan_to_num(model._rhos.astype(np.float64), posinf=0)
-    spread = np.nan_to_num(model._sigmas.astype(np.float64), posinf=0)
-    return Layout(places, graph, torch.from_numpy(near), float((near + spread).mean()), lonely)
+    distance = neighbors_among(task.X, min(2, task.X.shape[0]), task.measure, task.asked.n_jobs)[1]
+    reach = np.nan_to_num((model._rhos + model._sigmas).astype(np.float64), posinf=0)
+    return Layout(places, graph, distance[:, -1], float(reach.mean()), lonely)
 
 
 class _OwnGlobalState:

@@ -6,7 +6,7 @@ the places, with edges
 .. math:: q_{ij} = \frac{1}{1 + a \|y_i - y_j\|^{2b}}.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from scipy.optimize import curve_fit
 from torch import Tensor
 
 NEAR = 1e-3
-"""Added to the squared distance where its inverse is taken."""
+"""Added to the squared distance of what repels, so that the force is finite at zero."""
 
 LONGEST = 4.0
 """What a coordinate of one force is cut to, as in umap-learn."""
@@ -37,12 +37,36 @@ class Forces(NamedTuple):
     repulsion: float
     n_negatives: int
 
+    @classmethod
+    def of(cls, asked: object) -> Self:
+        """Return the forces that an estimator's parameters ask for.
+
+        Raises
+        ------
+        ValueError
+            If the parameters do not go together.
+        """
+        a, b = getattr(asked, "a", None), getattr(asked, "b", None)
+        if (a is None) != (b is None):
+            raise ValueError(
+                f"a={a!r} and b={b!r} are one curve: give both, or neither, and min_dist and "
+                "spread decide."
+            )
+        if a is None:
+            a, b = fitted_curve(asked.spread, asked.min_dist)
+        return cls(a, b, float(asked.repulsion_strength), int(asked.negative_sample_rate))
+
+    def power(self, square: Tensor) -> Tensor:
+        """Return a d^2b by squared distances."""
+        # Not pow: its rounding depends on where threads cut the tensor.
+        return square.log().mul_(self.b).exp_() * self.a
+
     def attraction(self, square: Tensor) -> Tensor:
         r"""Return :math:`\partial \log q / \partial y_i` over :math:`y_i - y_j`.
 
         .. math:: \frac{-2ab\,d^{2(b-1)}}{1 + a\,d^{2b}}
         """
-        power = square.pow(self.b).mul_(self.a)
+        power = self.power(square)
         smallest = torch.finfo(square.dtype).tiny
         slope = power / square.clamp(min=smallest)
         return slope.mul_(-2 * self.b).div_(power.add_(1))
@@ -50,10 +74,11 @@ class Forces(NamedTuple):
     def rejection(self, square: Tensor) -> Tensor:
         r"""Return :math:`\gamma\,\partial \log (1 - q) / \partial y_i` over :math:`y_i - y_l`.
 
-        .. math:: \frac{2 \gamma b}{(0.001 + d^2)(1 + a\,d^{2b})}
+        .. math:: \frac{2 \gamma b}{\delta^2 (1 + a\,\delta^{2b})}, \qquad \delta^2 = d^2 + 0.001
         """
-        power = square.pow(self.b).mul_(self.a).add_(1)
-        return power.mul_(square + NEAR).reciprocal_().mul_(2 * self.b * self.repulsion)
+        moved = square + NEAR
+        slope = self.power(moved).add_(1).mul_(moved)
+        return slope.reciprocal_().mul_(2 * self.b * self.repulsion)
 
 
 def fitted_curve(spread: float, min_dist: float) -> tuple[float, float]:
@@ -61,6 +86,11 @@ def fitted_curve(spread: float, min_dist: float) -> tuple[float, float]:
 
     That is one up to `min_dist` and :math:`e^{-(d - \text{min\_dist}) / \text{spread}}` beyond.
     """
+    if min_dist > spread:
+        raise ValueError(
+            f"min_dist={min_dist} is larger than spread={spread}: places cannot be further apart "
+            "than they spread. Lower min_dist or raise spread."
+        )
     d = np.linspace(0, 3 * spread, 300)
     wanted = np.where(d < min_dist, 1.0, np.exp(-(d - min_dist) / spread))
     (a, b), _ = curve_fit(lambda d, a, b: 1 / (1 + a * d ** (2 * b)), d, wanted)

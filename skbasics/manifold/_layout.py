@@ -64,7 +64,7 @@ def layout(
     Y = torch.from_numpy(start.T.astype(np.float32, order="C")).to(device)
     alone = len(share) * len(Y) * max(1, forces.n_negatives) < SMALL
     for epoch in range(n_epochs):
-        with _one_thread(alone):
+        with _one_thread(alone), torch.no_grad():
             clock += share
             due = torch.nonzero(clock >= 1)[:, 0]
             clock[due] -= 1

@@ -1,9 +1,10 @@
 """What is meant by a distance: torch's where torch has it, then scipy's, then umap-learn's."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,17 +22,27 @@ PRODUCTS = {"euclidean": "euclidean", "l2": "euclidean", "cosine": "cosine"} | {
 POWERS = {"manhattan": 1.0, "l1": 1.0, "taxicab": 1.0, "cityblock": 1.0} | {
     "chebyshev": float("inf"),
     "linfinity": float("inf"),
+    "linfty": float("inf"),
     "linf": float("inf"),
 }
 SCIPY = (
     *("braycurtis", "canberra", "dice", "hamming", "jaccard", "mahalanobis", "rogerstanimoto"),
     *("russellrao", "seuclidean", "sokalsneath", "sqeuclidean", "yule"),
 )
+LEARNED = (
+    *("haversine", "hellinger", "kulsinski", "ll_dirichlet", "matching", "poincare"),
+    *("sokalmichener", "symmetric_kl", "wminkowski"),
+)
+"""Distances that umap-learn has and scipy has not."""
+
 INDEXED = (
     *("braycurtis", "canberra", "hamming", "jaccard", "rogerstanimoto", "sokalsneath"),
     *("sqeuclidean", "yule"),
 )
 """Names under which scipy and pynndescent have the same distance."""
+
+SCALED = {"seuclidean": "V", "mahalanobis": "VI"}
+"""Distances with scales, and what scipy calls these; unless given they are those of the fit."""
 
 UNLINKED = {"correlation": 2.0, "cosine": 2.0, "hellinger": 1.0, "jaccard": 1.0, "dice": 1.0}
 """Distances of what has nothing in common; at them there is no edge, as in umap-learn."""
@@ -46,14 +57,21 @@ class Measure(ABC):
         Whether distances stay when all rows are moved alike.
     indexed_as : tuple of str and dict, or None
         Name and keywords of the distance in pynndescent, where it has it.
+    limit : float
+        The distance of what has nothing in common: from it on there is no edge, as in umap-learn.
     """
 
     moves = False
+    limit = math.inf
 
     @property
     def indexed_as(self) -> tuple[str, dict[str, Any]] | None:
         """What pynndescent calls it."""
         return None
+
+    def fitted(self, rows: Any) -> Self:
+        """Return the distance with the scales of some rows, where it has scales."""
+        return self
 
     def prepared(self, X: Any) -> Any:
         """Return rows in the form in which they are measured."""
@@ -75,6 +93,11 @@ class Products(Measure):
     """
 
     kind: str
+
+    @property
+    def limit(self) -> float:
+        """The distance of opposites."""
+        return UNLINKED.get(self.kind, math.inf)
 
     @property
     def moves(self) -> bool:
@@ -150,8 +173,30 @@ class OnNumPy(Measure):
         """What pynndescent calls it, for the names under which it has the same as scipy."""
         return (self.metric, {}) if self.metric in INDEXED and not self.keywords else None
 
+    @property
+    def limit(self) -> float:
+        """The distance of what has nothing in common."""
+        return UNLINKED.get(self.metric, math.inf)
+
+    def fitted(self, rows: Tensor) -> Self:
+        """Return the distance with the variances or the inverse covariance of some rows."""
+        if self.metric not in SCALED or SCALED[self.metric] in self.keywords:
+            return self
+        rows = as_numpy(rows).astype(np.float64)
+        if self.metric == "seuclidean":
+            scales = rows.var(0, ddof=1) if len(rows) > 1 else np.ones(rows.shape[1])
+            scales[scales == 0] = 1
+        else:
+            scales = np.linalg.pinv(np.atleast_2d(np.cov(rows.T)))
+        return replace(self, keywords=self.keywords | {SCALED[self.metric]: scales})
+
     def between(self, Q: Tensor, T: Tensor) -> Tensor:
-        out = self.distances(as_numpy(Q), as_numpy(T), self.metric, self.keywords)
+        try:
+            out = self.distances(as_numpy(Q), as_numpy(T), self.metric, self.keywords)
+        except TypeError as error:
+            if callable(self.metric):
+                raise
+            raise _unknown_keywords(self.metric, self.keywords) from error
         return torch.from_numpy(np.asarray(out)).to(T)
 
 
@@ -170,11 +215,17 @@ class SparseProducts(Measure):
     kind: str
 
     @property
+    def limit(self) -> float:
+        """The distance of opposites."""
+        return UNLINKED.get(self.kind, math.inf)
+
+    @property
     def indexed_as(self) -> tuple[str, dict[str, Any]]:
         """What pynndescent calls it."""
         return self.kind, {}
 
     def prepared(self, X: Any) -> Any:
+        X = X.astype(np.float64)  # in float32 rows that lie near each other would be the same
         if self.kind == "euclidean":
             return X
         length = np.sqrt(np.asarray(X.multiply(X).sum(1))).reshape(-1, 1)
@@ -202,13 +253,16 @@ class SparseManhattan(Measure):
         return torch.from_numpy(manhattan_distances(Q, T)).to(getattr(torch, str(T.dtype)))
 
 
-def resolve_metric(metric: str | Callable, keywords: dict[str, Any], sparse: bool) -> Measure:
+def resolve_metric(
+    metric: str | Callable, keywords: dict[str, Any], sparse: bool, parameter: str = "metric"
+) -> Measure:
     """Return the distance of a name or function, for dense or sparse rows.
 
     Raises
     ------
     ValueError
-        If nobody has such a metric, or not for sparse rows.
+        If nobody has such a metric, or not for sparse rows, or not with these keywords; the
+        message names the `parameter`.
     """
     if metric == "precomputed":
         if sparse:
@@ -217,7 +271,18 @@ def resolve_metric(metric: str | Callable, keywords: dict[str, Any], sparse: boo
                 "X.toarray(), with the distance of every pair."
             )
         return Given()
-    return _of_sparse(metric) if sparse else _of_dense(metric, keywords)
+    if not sparse:
+        return _of_dense(metric, keywords, parameter)
+    if keywords:
+        raise _unknown_keywords(metric, keywords)
+    return _of_sparse(metric)
+
+
+def _unknown_keywords(metric: str | Callable, keywords: dict[str, Any]) -> ValueError:
+    return ValueError(
+        f"metric_kwds={keywords!r} are not keywords of metric={metric!r}. Leave them out, or see "
+        "scipy.spatial.distance for those of its distances ('minkowski' has p and w)."
+    )
 
 
 def _of_sparse(metric: str | Callable) -> Measure:
@@ -231,23 +296,32 @@ def _of_sparse(metric: str | Callable) -> Measure:
     )
 
 
-def _of_dense(metric: str | Callable, keywords: dict[str, Any]) -> Measure:
-    if callable(metric):
+def _of_dense(metric: str | Callable, keywords: dict[str, Any], parameter: str) -> Measure:
+    if callable(metric) or metric in SCIPY:
         return OnNumPy(metric, keywords)
-    if metric in PRODUCTS:
-        return Products(PRODUCTS[metric])
-    if metric in POWERS:
-        return Powers(POWERS[metric])
     if metric == "minkowski":
-        return Powers(float(keywords.get("p", 2)))
-    if metric in SCIPY:
-        return OnNumPy(metric, keywords)
-    distances = umap_module("distances", f"metric={metric!r}, which torch and scipy do not have,")
-    if metric not in distances.named_distances:
+        return _minkowski(keywords)
+    if metric in PRODUCTS or metric in POWERS:
+        if keywords:
+            raise _unknown_keywords(metric, keywords)
+        return Products(PRODUCTS[metric]) if metric in PRODUCTS else Powers(POWERS[metric])
+    distances = None
+    if metric in LEARNED:
+        distances = umap_module("distances", f"{parameter}={metric!r}")
+    if distances is None or metric not in distances.named_distances:
         raise ValueError(
-            f"metric={metric!r} is no distance that torch, scipy or umap-learn has. Use one of "
-            f"{sorted({*PRODUCTS, *POWERS, *SCIPY, 'minkowski', 'precomputed'})}, another of "
-            "umap-learn's, or a function of two rows."
+            f"{parameter}={metric!r} is no distance that torch, scipy or umap-learn has. Use a "
+            "function of two rows, 'precomputed' for distances as X, or one of "
+            f"{sorted({*PRODUCTS, *POWERS, *SCIPY, *LEARNED, 'minkowski'})}."
         )
     special = distances.pairwise_special_metric
     return OnNumPy(metric, keywords, lambda Q, T, name, kwds: special(Q, T, name, kwds))
+
+
+def _minkowski(keywords: dict[str, Any]) -> Measure:
+    p = keywords.get("p", 2)
+    if not keywords.keys() <= {"p", "w"}:
+        raise _unknown_keywords("minkowski", keywords)
+    if not p > 0:
+        raise ValueError(f"metric='minkowski' has a power p above 0, got p={p!r}.")
+    return OnNumPy("minkowski", keywords) if "w" in keywords else Powers(float(p))

@@ -33,8 +33,7 @@ def clipped(n_neighbors: int, n: int) -> int:
     k = min(int(n_neighbors), max(n - 1, min(2, n)))
     if k < n_neighbors:
         warnings.warn(
-            f"n_neighbors={n_neighbors} is too many for {n} distinct rows; it is set to {k} (a row "
-            "is its own first neighbour).",
+            f"n_neighbors={n_neighbors} is too many for {n} distinct rows; it is set to {k}.",
             stacklevel=2,
         )
     return k

@@ -1,6 +1,5 @@
 """The inside of `ParametricUMAP`: rows into edges, and edges into a fit of the engine."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,10 +13,11 @@ from skbasics._base import NetworkEstimator
 from skbasics._data import Checked, Sample, as_features, check_rows, floating_dtype
 from skbasics._replica import Replica
 from skbasics.manifold._approximate import neighbors_among
+from skbasics.manifold._distinct import distinct, of_all
 from skbasics.manifold._edges import Edges, NoLoss, ScaledSquaredError
-from skbasics.manifold._forces import Forces, fitted_curve
+from skbasics.manifold._forces import Forces
 from skbasics.manifold._fuzzy import membership_graph, union
-from skbasics.manifold._metrics import UNLINKED, resolve_metric
+from skbasics.manifold._metrics import resolve_metric
 from skbasics.manifold._neighbors import clipped
 from skbasics.manifold._structure import MapNetwork
 from skbasics.network import Loss
@@ -64,8 +64,10 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         given = None if shared is None else shared.index
         self._numbers = np.arange(X.shape[0]) if given is None else np.asarray(given)
         rows = np.unique(self._numbers)
-        self.graph_, radius = self._graph(X[torch.from_numpy(rows).to(device)])
-        self._edges = Edges.of(self.graph_, X, rows, radius)
+        kinds, graph, radius = self._graph(X[torch.from_numpy(rows).to(device)])
+        self.graph_ = of_all(graph, *kinds)
+        self.disconnected_ = np.flatnonzero(np.diff(self.graph_.indptr) == 0)
+        self._edges = Edges.of(graph, X, rows, kinds, radius)
         replica = super()._replica(data, past, shared=shared, **options)
         self._structure = self._structure.bare()
         del self._numbers, self._edges
@@ -73,8 +75,7 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
 
     def _fit_weights(self, data: Checked, train: np.ndarray | None) -> np.ndarray | None:
         """Return how much the edges of each row weigh."""
-        reach = self._edges.reach.cpu().numpy()
-        weights = reach[self._numbers + 1] - reach[self._numbers]
+        weights = (self._edges.stop - self._edges.start).cpu().numpy()[self._numbers]
         return weights / weights.mean()
 
     def _new_structure(self, X: Any) -> MapNetwork:
@@ -84,31 +85,33 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
             int(self.n_components),
             self.activation,
             bool(self.decoder),
-            self._forces(),
+            Forces.of(self),
             self._edges,
         )
 
-    def _forces(self) -> Forces:
-        a, b = fitted_curve(self.spread, self.min_dist)
-        return Forces(a, b, float(self.repulsion_strength), int(self.negative_sample_rate))
-
-    def _graph(self, X: Tensor) -> tuple[sp.csr_matrix, Tensor | None]:
-        """Return the fuzzy graph of the rows, and how far noise moves each."""
-        measure = resolve_metric(self.metric, self.metric_kwds or {}, sparse=False)
-        k = clipped(self.n_neighbors, X.shape[0])
-        neighbors = neighbors_among(X, k, measure)
-        limit = UNLINKED.get(self.metric, math.inf) if isinstance(self.metric, str) else math.inf
-        directed = membership_graph(neighbors, self.local_connectivity, limit)
-        graph = union(directed, self.set_op_mix_ratio)
+    def _graph(
+        self, X: Tensor
+    ) -> tuple[tuple[np.ndarray, np.ndarray], sp.csr_matrix, Tensor | None]:
+        """Return the kinds of rows, their fuzzy graph, and how far noise moves each."""
+        first, kind = distinct(X)
+        X = X[torch.from_numpy(first).to(X.device)]
+        measure = resolve_metric(self.metric, self.metric_kwds or {}, sparse=False).fitted(X)
+        n_neighbors = clipped(self.n_neighbors, X.shape[0])
+        graph = sp.csr_matrix((1, 1))
+        if X.shape[0] > 1:
+            neighbors = neighbors_among(X, n_neighbors, measure)
+            directed = membership_graph(neighbors, self.local_connectivity, measure.limit)
+            graph = union(directed, self.set_op_mix_ratio)
         if graph.nnz == 0:
             raise ValueError(
-                f"metric={self.metric!r} finds that no two of these {X.shape[0]} rows have "
-                "anything in common, so there is no graph to train on. Use another metric."
+                f"metric={self.metric!r} finds that no two of these {kind.size} rows are "
+                "neighbours (they are all the same, or have nothing in common), so there is no "
+                "graph to train on. Use other rows or another metric."
             )
         if self.input_noise == 0:
-            return graph, None
+            return (first, kind), graph, None
         apart = torch.linalg.vector_norm(X - X[neighbors.index[:, 1]], dim=1)
-        return graph, self.input_noise * apart
+        return (first, kind), graph, self.input_noise * apart
 
     def _batch_size(self, n_rows: int, stream: bool) -> int:
         if self.batch_size == "auto":

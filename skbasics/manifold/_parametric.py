@@ -107,6 +107,8 @@ class ParametricUMAP(EdgeTrainedEstimator):
     ----------
     graph_ : sparse matrix of shape (n_samples, n_samples)
         The fuzzy graph of the rows of the last call.
+    disconnected_ : array of int
+        Rows without an edge, from which nothing is learned.
     coefs_ : list of array of shape (fan_in, fan_out)
         Weight matrices, one a layer, the decoder's last.
     intercepts_ : list of array of shape (fan_out,)

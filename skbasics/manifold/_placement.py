@@ -26,8 +26,7 @@ class Frozen(NamedTuple):
         How far the nearest other row was from each.
     mean_distance : float
         The mean distance of neighbours.
-    limit : float
-        The distance from which on there is no edge.
+    local_connectivity : float
     forces : Forces
     learning_rate : float
     n_epochs : int
@@ -38,14 +37,14 @@ class Frozen(NamedTuple):
     places: Tensor
     nearest: Tensor
     mean_distance: float
-    limit: float
+    local_connectivity: float
     forces: Forces
     learning_rate: float
     n_epochs: int
     seed: int
 
 
-def placed(neighbors: Neighbors, frozen: Frozen, local_connectivity: float) -> Tensor:
+def placed(neighbors: Neighbors, frozen: Frozen, limit: float) -> Tensor:
     r"""Return places of new rows, each found without looking at the others.
 
     A row starts at the mean of its neighbours' places, weighted by its memberships p in them, and
@@ -55,11 +54,11 @@ def placed(neighbors: Neighbors, frozen: Frozen, local_connectivity: float) -> T
 
     with E the mean over rows of the layout drawn anew in each epoch, the same ones for all new
     rows. One that is nearer to a row of the fit than half the distance from there to the next
-    goes to that row's place as it nears it: a row of the fit has its own.
+    goes to that row's place as it nears it. There are no edges at the distance `limit`.
     """
-    distance = linked(neighbors.distance.double(), frozen.limit)
+    distance = linked(neighbors.distance.double(), limit)
     mean = distance.new_tensor(frozen.mean_distance)
-    rho, sigma = scales(distance, local_connectivity, mean, n_own=0)
+    rho, sigma = scales(distance, frozen.local_connectivity, mean, n_own=0)
     degree = memberships(distance, rho, sigma)
     found = _starts(degree, neighbors.index, frozen.places)
     step = max(1, NUMBERS // (found.shape[1] * max(N_DRAWN, degree.shape[1])))
@@ -110,6 +109,7 @@ def _near_known_rows(Y: Tensor, neighbors: Neighbors, frozen: Frozen) -> Tensor:
 
 def meant(neighbors: Neighbors, rows: Tensor, forces: Forces) -> Tensor:
     """Return rows that places stand for: means of rows placed nearby, weighted by q."""
-    closeness = 1 / (1 + forces.a * neighbors.distance.double().pow(2 * forces.b))
-    shares = closeness / closeness.sum(1, keepdim=True)
+    distance = neighbors.distance.double().clamp(min=1e-150, max=1e150)
+    closeness = -torch.log1p(forces.a * distance.pow(2 * forces.b))
+    shares = torch.softmax(closeness.clamp(min=-700), 1)
     return (shares[..., None] * rows[neighbors.index].double()).sum(1)

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 SIDE = 10.0
@@ -53,12 +53,13 @@ def starting_places(
 def principal(X: Any, n_components: int) -> np.ndarray:
     """Return the rows' principal coordinates, and zeros for those that they have not."""
     X = X.astype(np.float64)  # in float32 its last digits would depend on where X lies in memory
-    n_found = min(n_components, *X.shape)
+    n_found, solver = min(n_components, *X.shape), "full"
     if sp.issparse(X):
-        n_found = min(n_found, X.shape[1] - 1)
-        solver = TruncatedSVD(n_found, algorithm="arpack", random_state=0)
-    else:
-        solver = PCA(n_found, svd_solver="full")
+        if min(X.shape) <= max(DENSE, 2 * n_components):
+            X = X.toarray()
+        else:
+            solver = "arpack"
+    solver = PCA(n_found, svd_solver=solver, random_state=0)
     found = solver.fit_transform(X)
     return np.pad(found, ((0, 0), (0, n_components - n_found)))
 

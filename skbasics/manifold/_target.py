@@ -12,6 +12,28 @@ UNKNOWN = -1
 """The class of rows without one."""
 
 
+def class_numbers(y: np.ndarray) -> np.ndarray:
+    """Return classes as numbers, -1 for the class -1: rows without one.
+
+    Raises
+    ------
+    ValueError
+        If y has missing values, or labels that cannot be compared.
+    """
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("Input y contains NaN or infinity. Rows without a class have y=-1.")
+    unknown = np.array([not isinstance(label, str) and label == UNKNOWN for label in y.tolist()])
+    numbers = np.full(len(y), float(UNKNOWN))
+    try:
+        numbers[~unknown] = np.unique(y[~unknown], return_inverse=True)[1]
+    except TypeError as error:
+        raise ValueError(
+            f"y has labels that cannot be compared ({error}). Labels are all words or all numbers; "
+            "rows without a class have y=-1."
+        ) from error
+    return numbers
+
+
 def by_class(graph: sp.csr_matrix, y: np.ndarray, weight: float) -> sp.csr_matrix:
     r"""Return the graph with edges between classes weakened.
 
@@ -41,7 +63,7 @@ def by_target(
 ) -> sp.csr_matrix:
     """Return the graph that both the rows and targets with a distance make."""
     Y = torch.from_numpy(np.ascontiguousarray(y, dtype=np.float64).reshape(len(y), -1))
-    measure = resolve_metric(metric, {}, sparse=False)
+    measure = resolve_metric(metric, {}, sparse=False, parameter="target_metric").fitted(Y)
     own = membership_graph(nearest(Y, Y, n_neighbors, measure, same=True), 1.0)
     return intersection(graph, own, weight)
 

@@ -20,7 +20,7 @@ from skbasics.manifold._base import LayoutEstimator
 from skbasics.manifold._engines import Layout
 from skbasics.manifold._metrics import Products
 from skbasics.manifold._neighbors import nearest
-from skbasics.manifold._placement import meant, placed
+from skbasics.manifold._placement import meant
 
 
 class UMAP(LayoutEstimator):
@@ -277,7 +277,7 @@ class UMAP(LayoutEstimator):
         places : array of shape (n_samples, n_components)
             A copy of ``embedding_``.
         """
-        return copy.copy(self.fit(X, y).embedding_)
+        return copy.deepcopy(self.fit(X, y).embedding_)
 
     def transform(self, X: Any) -> Any:
         """Return the place of each row, which the other rows have no part in.
@@ -300,10 +300,11 @@ class UMAP(LayoutEstimator):
         check_same_namespace(X, self, attribute="embedding_", method="transform")
         border = Border.of(X)
         dtype = [border.xp.float64, border.xp.float32]
-        X = validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False)
-        frozen = self._frozen(compute_device(border, self.device))
-        neighbors = self._neighbors(X, frozen)
-        places = placed(neighbors, frozen, self.local_connectivity)
+        accepted = False if self._rows is None else "csr"
+        X = validate_data(self, X, accept_sparse=accepted, dtype=dtype, reset=False)
+        if self._rows is None:
+            self._check_distances(X, square=False)
+        places = self._found(X, self._frozen(compute_device(border, self.device)))
         return border.as_caller(places.to(as_tensor(self.embedding_).dtype))
 
     def inverse_transform(self, X: Any) -> Any:
@@ -355,12 +356,14 @@ class UMAP(LayoutEstimator):
         """
         places = as_numpy(self.transform(X))
         X = X if sp.issparse(X) else as_numpy(X)
-        if self.metric in ("euclidean", "l2"):
-            return float(trustworthiness(X, places, n_neighbors=n_neighbors))
+        if self._rows is None or self._distance[0] in ("euclidean", "l2"):
+            metric = "precomputed" if self._rows is None else "euclidean"
+            return float(trustworthiness(X, places, n_neighbors=n_neighbors, metric=metric))
         X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
-        measure = self._measure(sp.issparse(X))
-        rows = measure.prepared(as_features(X, CPU, floating_dtype(X)))
-        distances = as_numpy(measure.between(rows, rows))
+        X, rows = self._comparable(X, CPU)
+        measure = self._fitted_measure(rows)
+        X = measure.prepared(X)
+        distances = as_numpy(measure.between(X, X))
         return float(
             trustworthiness(distances, places, n_neighbors=n_neighbors, metric="precomputed")
         )

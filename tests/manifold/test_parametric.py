@@ -182,7 +182,7 @@ def test_stream_goes_on():
     assert model.history_["loss"][-1] < 0.8 * model.history_["loss"][0]
     warm = ParametricUMAP(**SMALL, warm_start=True).fit(DIGITS[:100])
     before = warm._theta.copy()
-    assert warm.fit(DIGITS[:100])._theta is not before
+    assert not np.array_equal(warm.fit(DIGITS[:100])._theta, before)
     assert len(warm.loss_curve_) == 10
 
 
@@ -214,5 +214,19 @@ def test_errors_teach(parameters, message):
 def test_few_neighbours_and_constant_rows():
     with pytest.warns(UserWarning, match="n_neighbors=15 is too many for 6 distinct rows"):
         ParametricUMAP(**SMALL).fit(DIGITS[:6])
-    constant = ParametricUMAP(**SMALL).fit(np.ones((40, 3)))
-    assert np.isfinite(constant.transform(np.ones((1, 3)))).all()
+    with (
+        pytest.raises(ValueError, match="they are all the same"),
+        pytest.warns(UserWarning, match="too many for 1 distinct rows"),
+    ):
+        ParametricUMAP(**SMALL).fit(np.ones((40, 3)))
+
+
+def test_copies_have_the_edges_of_the_first_and_rows_without_edges_are_listed():
+    X = np.vstack([DIGITS[:60], DIGITS[:60]])
+    model = ParametricUMAP(**SMALL).fit(X)
+    assert abs(model.graph_ - UMAP(n_epochs=0).fit(X).graph_).max() < 1e-12
+    X = (np.random.RandomState(0).uniform(size=(60, 30)) < 0.2).astype(float)
+    X[:, 29] = np.arange(60) == 7
+    X[7, :29] = 0
+    model = ParametricUMAP(**SMALL, metric="jaccard").fit(X)
+    assert model.disconnected_.tolist() == [7]

@@ -22,9 +22,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 
 from skbasics import UMAP
-from skbasics.manifold import _extra
+from skbasics._arrays import own_random_state
+from skbasics.manifold import _extra, _layout
 from skbasics.manifold._forces import Forces
 from skbasics.manifold._layout import layout
+from skbasics.manifold._metrics import Products
+from skbasics.manifold._neighbors import nearest
 
 DIGITS, CLASSES = load_digits(return_X_y=True)
 OLD, NEW = DIGITS[:1500], DIGITS[1500:]
@@ -77,7 +80,17 @@ def test_wrapper_keeps_what_it_was_given(wrapped):
     np.testing.assert_array_equal(wrapped.transform(OLD), wrapped.embedding_)
 
 
-def test_wrapper_is_as_good_without_a_seed_and_with_densities():
+def test_wrapper_without_a_seed_uses_all_threads_and_no_global_numbers():
+    np.random.seed(5)  # noqa: NPY002
+    model = UMAP(engine="umap-learn", n_epochs=50, n_jobs=-1).fit(DIGITS[:300])
+    assert model.trustworthiness(DIGITS[:300]) > 0.95
+    drawn = np.random.randint(1000)  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002
+    own_random_state(None)
+    assert np.random.randint(1000) == drawn  # noqa: NPY002
+
+
+def test_wrapper_with_densities_is_that_of_its_seed():
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     X = np.vstack([DIGITS[:200], DIGITS[:200]])
     model = UMAP(engine="umap-learn", n_epochs=20, densmap=True, random_state=1).fit(X)
@@ -112,7 +125,8 @@ def test_new_rows_climb():
     """Places that are found are better, by the objective of all pairs, than where they start."""
     model = UMAP(random_state=0).fit(OLD)
     frozen = model._frozen(torch.device("cpu"))
-    near = model._neighbors(NEW, frozen)
+    rows, known = model._comparable(NEW, torch.device("cpu"))
+    near = nearest(rows, known, 14, Products("euclidean"))
     at = {}
     for n_epochs in (0, 60):
         model.n_epochs_ = n_epochs
@@ -133,14 +147,18 @@ def _objective(places, near, frozen):
     return attracted + m * gamma * p.sum(1) * np.log1p(-q + 1e-6).mean(1)
 
 
-def test_one_seed_one_result_whatever_the_threads():
+@pytest.mark.parametrize("small", [True, False])
+def test_one_seed_one_result_whatever_the_threads(monkeypatch, small):
     X = np.vstack([DIGITS[:300], DIGITS[:100], np.tile(DIGITS[:1], (50, 1))])
+    if not small:  # so many pairs that torch shares them among threads
+        monkeypatch.setattr(_layout, "SMALL", 0)
+        X = np.vstack([X, np.random.RandomState(0).normal(size=(6000, 64))])
     threads = torch.get_num_threads()
     results = []
     try:
         for n in (1, 2):
             torch.set_num_threads(n)
-            results += [UMAP(random_state=3, n_epochs=100).fit(X).embedding_ for _ in range(2)]
+            results += [UMAP(random_state=3, n_epochs=20).fit(X).embedding_ for _ in range(2)]
     finally:
         torch.set_num_threads(threads)
     for other in results[1:]:
@@ -240,6 +258,8 @@ def test_places_stand_for_rows(ours):
     back = ours.inverse_transform(ours.transform(NEW))
     error, spread = ((back - NEW) ** 2).sum(), ((NEW - OLD.mean(0)) ** 2).sum()
     assert error < 0.45 * spread
+    far = ours.inverse_transform(np.array([[1e200, 0.0]]))
+    assert ((far >= OLD.min(0)) & (far <= OLD.max(0))).all()
     with pytest.raises(ValueError, match="X has 3 columns, and places have 2"):
         ours.inverse_transform(np.zeros((1, 3)))
 
@@ -268,6 +288,69 @@ def test_rows_without_an_edge_are_listed_and_placed(engine):
     assert np.isfinite(model.embedding_).all()
     low, high = (f(np.delete(model.embedding_, 7, 0), 0) for f in (np.min, np.max))
     assert ((low <= model.embedding_[7]) & (model.embedding_[7] <= high)).all()
+
+
+@pytest.mark.parametrize("metric", ["seuclidean", "mahalanobis", "russellrao", "cosine", "yule"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_every_distance_is_one_of_the_row(metric, sparse):
+    """Places depend on no other row, and rows of the fit have their own, multiples too."""
+    X = np.random.RandomState(0).normal(size=(120, 6)) * [1, 2, 3, 4, 5, 0]
+    X = np.vstack([X, 2 * X[:5]])
+    if metric in ("russellrao", "yule"):
+        X = (np.random.RandomState(1).uniform(size=(120, 40)) < 0.4).astype(float)
+    given = sp.csr_matrix(X.astype(np.float32)) if sparse else X
+    if sparse and metric != "cosine":
+        with pytest.raises(ValueError, match="is not for sparse rows here"):
+            UMAP(metric=metric, **SHORT).fit(given)
+        return
+    model = UMAP(metric=metric, **SHORT).fit(given)
+    np.testing.assert_array_equal(model.transform(given), model.embedding_)
+    new = X[:9] + (X[:9] == 0) * 0.5
+    alone = np.vstack([model.transform(row[None]) for row in new])
+    np.testing.assert_allclose(alone, model.transform(new), atol=1e-9)
+
+
+def test_near_sparse_rows_are_told_apart_in_float32():
+    X = np.tile(DIGITS[:1], (30, 1)) * (1 + 1e-4 * np.arange(30)[:, None])
+    model = UMAP(**SHORT, n_neighbors=5).fit(sp.csr_matrix(X.astype(np.float32)))
+    dense = UMAP(**SHORT, n_neighbors=5).fit(X.astype(np.float32))
+    assert abs(model.graph_ - dense.graph_).max() < 1e-2
+
+
+def test_what_is_kept_is_its_own():
+    sparse = sp.csr_matrix(DIGITS[:60])
+    model = UMAP(**SHORT).fit(sparse)
+    before = model.transform(NEW[:3])
+    sparse.data[:] = 0
+    model.set_params(learning_rate=9.0, metric="cosine", local_connectivity=3)
+    np.testing.assert_array_equal(model.transform(NEW[:3]), before)
+    with config_context(array_api_dispatch=True):
+        model = UMAP(**SHORT)
+        model.fit_transform(torch.from_numpy(DIGITS[:60])).zero_()
+        assert model.embedding_.abs().max() > 0
+
+
+def test_copies_share_a_place_by_distances_alone():
+    X = np.random.RandomState(0).normal(size=(80, 5))
+    X = np.vstack([X, X[:20]])
+    model = UMAP(metric="precomputed", **SHORT).fit(cdist(X, X))
+    np.testing.assert_array_equal(model.embedding_[:20], model.embedding_[80:])
+    np.testing.assert_array_equal(model.transform(cdist(X, X)), model.embedding_)
+    same = UMAP(**SHORT).fit(X)
+    assert abs(same.graph_ - model.graph_).max() < 1e-9
+
+
+@pytest.mark.parametrize(("n", "n_components"), [(3, 2), (8, 10), (20, 2)])
+def test_wrapper_of_few_rows(n, n_components):
+    model = UMAP(
+        n_neighbors=2, n_components=n_components, engine="umap-learn", n_epochs=5, random_state=0
+    )
+    assert np.isfinite(model.fit(DIGITS[:n]).embedding_).all()
+
+
+def test_wrapper_says_who_could_not():
+    with pytest.raises(ValueError, match=r"could not lay out 20 .* Try engine='torch'"):
+        UMAP(engine="umap-learn", metric="jaccard", n_epochs=5).fit(np.eye(20))
 
 
 @pytest.mark.parametrize("n", [2, 3])
@@ -303,6 +386,10 @@ def test_constant_rows_and_thousands_of_copies():
         ({"min_dist": 2.0}, OLD[:30], "Lower min_dist or raise spread"),
         ({"init": np.ones((3, 2))}, OLD[:30], r"have shape \(30, 2\)"),
         ({"densmap": True, "engine": "torch"}, OLD[:30], "densmap=True is umap-learn's"),
+        ({"a": 5.0}, OLD[:30], "give both, or neither"),
+        ({"metric_kwds": {"p": 1}}, OLD[:30], "are not keywords of metric='euclidean'"),
+        ({"metric": "canberra", "metric_kwds": {"q": 1}}, OLD[:30], "are not keywords"),
+        ({"metric": "minkowski", "metric_kwds": {"p": -1}}, OLD[:30], "a power p above 0"),
         ({}, OLD[:1], "1 sample"),
         ({}, np.full((30, 3), np.nan), "NaN"),
     ],
@@ -319,6 +406,19 @@ def test_bad_targets():
         UMAP(**SHORT).fit(OLD[:30], np.full(30, np.nan))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         UMAP(**SHORT).fit(OLD[:30], np.zeros(29))
+
+
+def test_targets_of_words_and_without_a_class():
+    words = np.array(["one", "two", -1] * 10, dtype=object)
+    half = UMAP(**SHORT, n_neighbors=5).fit(OLD[:30], words)
+    numbers = UMAP(**SHORT, n_neighbors=5).fit(OLD[:30], np.array([0, 1, -1] * 10))
+    assert abs(half.graph_ - numbers.graph_).max() == 0
+    with pytest.raises(ValueError, match="Labels are all words or all numbers"):
+        UMAP(**SHORT).fit(OLD[:30], np.array(["one", 2, None] * 10, dtype=object))
+    with pytest.raises(ValueError, match="target_metric='euclidian' is no distance"):
+        UMAP(**SHORT, target_metric="euclidian").fit(OLD[:30], np.arange(30.0))
+    with pytest.raises(ValueError, match="has no targets to measure"):
+        UMAP(**SHORT, target_metric="precomputed").fit(OLD[:30], np.arange(30.0))
 
 
 def test_missing_extra_is_told_by_the_line_that_installs_it(monkeypatch):
@@ -352,7 +452,7 @@ class Halting(BaseEstimator):
     """Stops a fit after five epochs, and looks at what there is."""
 
     def __init__(self):
-        self.seen = []
+        self.seen, self.modes = [], set()
 
     def setup(self, estimator, context):
         pass
@@ -364,6 +464,7 @@ class Halting(BaseEstimator):
         pass
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        self.modes.add(torch.is_grad_enabled())
         self.seen.append(fitted_estimator.embedding_)
         return len(self.seen) == 5
 
@@ -372,6 +473,7 @@ def test_callbacks_see_and_stop_epochs():
     halting = Halting()
     assert isinstance(halting, FitCallback)
     model = UMAP(**SHORT).set_callbacks(halting).fit(OLD[:80])
+    assert halting.modes == {True}
     seen = halting.seen[:5]
     np.testing.assert_array_equal(seen[-1], model.embedding_)
     assert not np.array_equal(seen[0], seen[-1])
