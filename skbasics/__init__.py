@@ -10,6 +10,14 @@ __version__ = "0.1.0"
 _PACKAGES = {
     "autoencoder": ["Autoencoder", "SparseAutoencoder", "VAETransformer"],
     "decomposition": ["PCA", "CorrespondenceAnalysis", "FastICA"],
+    "inspection": [
+        "GradientCheck",
+        "LayerHealth",
+        "LearningRateRange",
+        "check_gradients",
+        "layer_health",
+        "learning_rate_range_test",
+    ],
     "manifold": ["UMAP", "ParametricUMAP"],
     "model_selection": [
         "BiasVariance",

@@ -263,7 +263,7 @@ class FittedNetwork:
         slots = [slot for slot in architecture.slots if slot.name == name]
         slots = sorted(slots, key=lambda slot: slot.layer)
         values = [architecture.layers[s.layer].in_use(name, s.view(theta))[0] for s in slots]
-        return [border.as_caller(_as_known(value, name)) for value in values]
+        return [border.as_caller(as_known(value, name)) for value in values]
 
     def _check_learned(self, attribute: str) -> None:
         if not hasattr(self, "_history"):
@@ -282,7 +282,7 @@ class FittedNetwork:
         return {name: values for name, values in arrays.items() if not np.isnan(values).all()}
 
 
-def _as_known(view: Tensor, name: str) -> Tensor:
+def as_known(view: Tensor, name: str) -> Tensor:
     """Return biases as a vector, a weight matrix as ``(fan_in, fan_out)``, filters as they are."""
     if name == "intercept":
         return view.view(-1)

@@ -14,7 +14,10 @@ ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn", "_fingerprint", "_documented"],
     ["_adoption"],
-    ["_values", "_arrays", "_averages", "_derivatives", "_atomic", "_gaussian"],
+    [
+        *("_values", "_arrays", "_averages", "_derivatives", "_atomic", "_gaussian"),
+        *("_inner", "_axes", "_tables"),
+    ],
     ["_moments", "_merging"],
     ["network", "_training"],
     ["_data", "_stopping"],
@@ -33,7 +36,7 @@ LEVELS = [
         "stats",
         "variational",
     ],
-    ["model_selection"],
+    ["inspection", "model_selection"],
     ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -117,6 +117,8 @@ class EdgePrice(PricedLayer, RandomLayer):
     """
 
     measured = "cross_entropy"
+    longest = LONGEST
+    """Longer forces are cut: training goes better so, but not quite downhill."""
 
     def __init__(self, forces: Forces, edges: Sequence[Edges]) -> None:
         self.forces, self.edges = forces, edges
@@ -162,8 +164,8 @@ class EdgePrice(PricedLayer, RandomLayer):
         apart, away = heads - tails, heads[:, :, None] - tails[:, None]
         near, far = apart.square().sum(-1), away.square().sum(-1)
         self.prices = self._price(near, far, shares, weights)
-        pull = _cut(apart * self.forces.attraction(near)[..., None]) * shares[..., None]
-        push = _cut(away * self.forces.rejection(far)[..., None])
+        pull = self._cut(apart * self.forces.attraction(near)[..., None]) * shares[..., None]
+        push = self._cut(away * self.forces.rejection(far)[..., None])
         push *= (shares[:, :, None] * weights)[..., None]
         # The forces lead uphill, and what is minimised is minus the hill.
         self._slope = torch.cat([-pull - push.sum(2), pull + push.sum(1)], 1)
@@ -197,6 +199,9 @@ class EdgePrice(PricedLayer, RandomLayer):
         repelled = (torch.log1p(odds) * weights).sum(2) * forces.repulsion
         return (shares * (attracted + repelled)).sum(1)
 
+    def _cut(self, forces: Tensor) -> Tensor:
+        return forces.clamp_(-self.longest, self.longest)
+
     def _weights(self, X: Tensor, training: TrainingPass) -> tuple[Tensor, Tensor]:
         """Return the shares of heads ``(K, B)``, and how much each tail repels ``(K, 1, B)``."""
         B = X.shape[1] // 2
@@ -207,10 +212,6 @@ class EdgePrice(PricedLayer, RandomLayer):
         present = (shares > 0).to(X.dtype)  # and not padding
         count = present.sum(1, keepdim=True).clamp(min=1)
         return shares, (present * (self.forces.n_negatives / count))[:, None]
-
-
-def _cut(forces: Tensor) -> Tensor:
-    return forces.clamp_(-LONGEST, LONGEST)
 
 
 class Doubled:

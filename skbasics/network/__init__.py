@@ -28,6 +28,7 @@ from skbasics.network._network import (
     BatchOfRows,
     Network,
     NetworkObjective,
+    Slot,
     activation_layer,
     feed_forward,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "ReconstructionObjective",
     "ResponseNorm",
     "Shape",
+    "Slot",
     "SquaredError",
     "TrainingPass",
     "UnitColumns",

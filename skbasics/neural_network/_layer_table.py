@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skbasics._tables import aligned
 from skbasics.network import (
     AveragePooling,
     BatchNorm,
@@ -79,16 +80,8 @@ class LayerTable(tuple[LayerRow, ...]):
 
     def __repr__(self) -> str:
         total = ("total", "", self.n_parameters, self.n_weights_unshared, "")
-        cells = [LayerRow._fields, *(_cells(row) for row in (*self, total))]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if 1 < i < 4 else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in cells
-        ]
-        return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+        cells = [_cells(row) for row in (*self, total)]
+        return aligned(LayerRow._fields, cells, right=(2, 3))
 
 
 def _cells(row: tuple) -> list[str]:

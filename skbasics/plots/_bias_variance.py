@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from skbasics._axes import take_axes
 from skbasics._sklearn import check_matplotlib_support
 from skbasics.model_selection import BiasVarianceCurve, bias_variance_curve
-from skbasics.plots._axes import take_axes
 
 TERMS = {"noise": "0.75", "bias": "tab:blue", "variance": "tab:orange"}
 LOG_SPAN = 50

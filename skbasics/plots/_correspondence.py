@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import as_numpy
+from skbasics._axes import take_axes
 from skbasics._sklearn import check_matplotlib_support
-from skbasics.plots._axes import take_axes
 
 
 class CorrespondenceDisplay:

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from skbasics._arrays import as_numpy
+from skbasics._axes import take_axes
+from skbasics._inner import innermost
 from skbasics._sklearn import check_matplotlib_support
-from skbasics.plots._axes import take_axes
-from skbasics.plots._inner import innermost
 
 MOST_CLASSES = 20
 """Values of y that are still told apart by a legend."""

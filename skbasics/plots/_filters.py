@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import as_numpy
+from skbasics._axes import take_axes
+from skbasics._inner import innermost
 from skbasics._sklearn import check_matplotlib_support
-from skbasics.plots._axes import take_axes
-from skbasics.plots._inner import innermost
 
 MOST_TILES = 1000
 WIDEST = 16

@@ -12,10 +12,10 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import Border, as_numpy
+from skbasics._axes import take_axes
+from skbasics._inner import innermost
 from skbasics._sklearn import check_matplotlib_support
-from skbasics.plots._axes import take_axes
 from skbasics.plots._images import as_colours, as_images, ends
-from skbasics.plots._inner import innermost
 
 MOST_CLASSES = 20
 """More labels than these are taken for numbers."""

@@ -6,9 +6,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from skbasics._axes import take_axes
+from skbasics._inner import innermost
 from skbasics._sklearn import check_matplotlib_support
-from skbasics.plots._axes import take_axes
-from skbasics.plots._inner import innermost
 
 
 class LossCurveDisplay:

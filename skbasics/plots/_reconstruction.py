@@ -7,10 +7,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import as_numpy
+from skbasics._axes import take_axes
+from skbasics._inner import innermost
 from skbasics._sklearn import check_matplotlib_support
-from skbasics.plots._axes import take_axes
 from skbasics.plots._images import as_images, ends, show
-from skbasics.plots._inner import innermost
 
 MOST_ROWS = 40
 """More pairs than these are too many to look at."""

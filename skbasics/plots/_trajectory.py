@@ -9,9 +9,9 @@ from scipy.optimize import OptimizeResult
 from torch import Tensor
 
 from skbasics._arrays import as_numpy, as_tensor
+from skbasics._axes import take_axes
 from skbasics._sklearn import check_matplotlib_support
 from skbasics.optim import Optimizer, minimize
-from skbasics.plots._axes import take_axes
 
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
