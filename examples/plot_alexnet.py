@@ -1,8 +1,11 @@
-"""AlexNet at a sixteenth of its width, on digits enlarged to 72 x 72 pixels.
+"""
+A narrow AlexNet on digits
+==========================
 
-The full network has 60,965,224 parameters and took a week to learn a million photographs. A narrow
-one learns 1347 digits in seconds; as it makes some hundred steps and not some hundred thousand, it
-starts from wider weights than the paper's.
+AlexNet at a sixteenth of its width, on digits enlarged to 72 x 72 pixels. The full network has
+60,965,224 parameters and took a week to learn a million photographs. A narrow one learns 1347
+digits in seconds; as it makes some hundred steps and not some hundred thousand, it starts from
+wider weights than the paper's.
 """
 
 import warnings
@@ -39,13 +42,17 @@ accuracy = network.score(X_test, y_test)
 print(f"\nAccuracy on {len(y_test)} digits it has not seen: {accuracy:.3f}")
 assert accuracy > 0.9
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4), width_ratios=(1, 2))
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(12, 4), width_ratios=(1, 2), layout="constrained"
+)
 epochs = np.arange(1, network.n_iter_ + 1)
 left.plot(epochs, network.history_["validation_score"], color="tab:blue")
-left.set(xlabel="epoch", ylabel="accuracy on the test digits", ylim=(0, 1))
+left.set(xlabel="epoch", ylabel="accuracy on the test digits", ylim=(0, 1), xticks=epochs[4::5])
+left.set_title("Twenty epochs are enough")
 left.axhline(0.1, color="0.7", linestyle=":")
 left.annotate("chance", (1, 0.11), color="0.5")
 display = FiltersDisplay.from_estimator(network, X_test[:2], ax=right)
-right.set_title("The six filters of 11 x 11 pixels, and what they find")
-figure.tight_layout()
+right.set_title("The six filters of 11 x 11 pixels, and what they find in two digits")
+display.colorbars_["filters"].set_label("weight")
+display.colorbars_["activation_maps"].set_label("activation")
 plt.show()

@@ -1,9 +1,12 @@
-"""The bias-variance tradeoff, after Mehta et al., "A high-bias, low-variance introduction to
-Machine Learning for physicists" (2019): polynomials, and networks, fitted to noisy readings.
+"""
+The bias-variance tradeoff
+==========================
 
-Each round draws fresh readings of a known function, so noise, squared bias and variance can all be
-told apart. A simple model is wrong in the same way each time (bias); a complex one follows the
-noise of its readings (variance); the expected loss is lowest between the two.
+Polynomials and networks fitted to noisy readings, after Mehta et al., "A high-bias, low-variance
+introduction to Machine Learning for physicists" (2019). Each round draws fresh readings of a known
+function, so noise, squared bias and variance can all be told apart. A simple model is wrong in the
+same way each time (bias); a complex one follows the noise of its readings (variance); the expected
+loss is lowest between the two. Bands are two standard errors wide on either side.
 """
 
 import matplotlib.pyplot as plt
@@ -58,11 +61,13 @@ axes[0].plot(X_test, truth(X_test), "k--", label="truth")
 for degree in (2, 5, 15):
     polynomial.set_params(polynomialfeatures__degree=degree).fit(X, y)
     axes[0].plot(X_test, polynomial.predict(X_test), label=f"degree {degree}")
-axes[0].set(ylim=(-2.5, 3), title="One round")
-axes[0].legend(fontsize="small")
+axes[0].set(ylim=(-2.5, 3), xlabel="x", ylabel="y", xticks=(-1, -0.5, 0, 0.5, 1))
+axes[0].set_title("One round of 25 readings")
+axes[0].legend(fontsize="small", loc="lower right")
 BiasVarianceDisplay.from_curve(polynomials, ax=axes[1])
-axes[1].set(ylim=(0, 1.1), xlabel="degree", title="Polynomials")
+axes[1].set(ylim=(0, 1.1), xlabel="degree", title="Polynomials: lowest in the middle")
 BiasVarianceDisplay.from_curve(networks, ax=axes[2], legend=False)
 axes[2].invert_xaxis()
-axes[2].set(ylim=(0, 1.1), xlabel="alpha (complexity grows to the right)", title="A network")
+axes[2].set(ylim=(0, 1.1), xlabel="alpha (complexity grows to the right)", ylabel="")
+axes[2].set_title("A network of 50 units: likewise")
 plt.show()

@@ -1,8 +1,11 @@
-"""A convolutional network on digits of 8 x 8 pixels, behind a scaler and inside a grid search.
+"""
+A convolutional network on digits
+=================================
 
-The rows of 64 features become images in the network (`image_shape`), so everything that
-scikit-learn does with rows may go before it. The picture shows the filters of the first layer, and
-what each of them makes of three digits.
+Images of 8 x 8 pixels behind a scaler and inside a grid search. The rows of 64 features become
+images in the network (``image_shape``), so everything that scikit-learn does with rows may go
+before it. The picture shows the filters of the first layer, and what each of them makes of three
+digits.
 """
 
 import warnings
@@ -52,6 +55,8 @@ best = search.best_estimator_
 print(f"\nThe best has an accuracy of {best.score(X_test, y_test):.3f} on rows it has not seen:\n")
 print(best["convnet"].layer_table_)
 
-display = FiltersDisplay.from_estimator(best, X_test[:3])
-display.figure_.suptitle("First-layer filters, and what they find in three digits")
+display = FiltersDisplay.from_estimator(best, X_test[8:11])
+display.colorbars_["filters"].set_label("weight")
+display.colorbars_["activation_maps"].set_label("activation")
+display.figure_.suptitle("The 16 filters of the first layer, and what they find in three digits")
 plt.show()

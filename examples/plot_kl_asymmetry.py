@@ -1,7 +1,10 @@
-"""Two ways to fit a Gaussian to a density of two modes: cover both, or take one.
+"""
+The two directions of a divergence
+==================================
 
-The forward divergence KL(p || q) is large where p has mass and q has none, so its best Gaussian
-covers everything: it has the mean and the variance of p. The reverse divergence KL(q || p), which
+Two ways to fit a Gaussian to a density of two modes: cover both, or take one. The forward
+divergence KL(p || q) is large where p has mass and q has none, so its best Gaussian covers
+everything: it has the mean and the variance of p. The reverse divergence KL(q || p), which
 variational inference minimises, is large where q has mass and p has none, so its best Gaussian
 settles on one mode, and there are two of them.
 """
@@ -38,10 +41,10 @@ def gaussian(parameters):
 
 starts = [[-3.0, 0.0], [0.0, 1.0], [3.0, 0.0]]
 fits = {
-    "forward KL(p || q): covers": minimize(
+    "forward KL(p || q): covers both modes": minimize(
         lambda t: kl_divergence(target, gaussian(t)), starts, optimizer=LBFGS(), tol=1e-9
     ),
-    "reverse KL(q || p): seeks a mode": minimize(
+    "reverse KL(q || p): takes one mode or the other": minimize(
         lambda t: kl_divergence(gaussian(t), target), starts, optimizer=LBFGS(), tol=1e-9
     ),
 }

@@ -1,7 +1,10 @@
-"""Optimizers racing down three functions, each from several starts at once.
+"""
+Optimizers on three functions
+=============================
 
-The surfaces are the classics: Beale's function with its steep walls, Rosenbrock's curved
-valley, and a saddle, where plain gradient descent lingers and Newton's method does not.
+A race from several starts (dots) at once; stars are where it ended. The surfaces are the classics:
+Beale's function with its steep walls, Rosenbrock's curved valley, and a saddle, where plain
+gradient descent lingers and Newton's method does not.
 """
 
 import matplotlib.pyplot as plt
@@ -35,13 +38,8 @@ def saddle(x):
 
 SURFACES = {
     "Beale": (beale, [[1.0, 1.3], [-1.0, -1.2], [3.5, -1.0]], ((-2, 4.5), (-2, 2)), 0.002),
-    "Rosenbrock": (
-        rosenbrock,
-        [[-1.2, 1.0], [-0.5, -1.0], [1.5, -0.5]],
-        ((-2, 2), (-1.5, 2.5)),
-        5e-4,
-    ),
-    "saddle": (saddle, [[-1.5, 1e-3], [1.2, -1e-2], [-0.6, 0.3]], ((-2, 2), (-2, 2)), 0.02),
+    "Rosenbrock": (rosenbrock, [[-1.2, 1], [-0.5, -1], [1.5, -0.5]], ((-2, 2), (-1.5, 2.5)), 5e-4),
+    "Saddle": (saddle, [[-1.5, 1e-3], [1.2, -1e-2], [-0.6, 0.3]], ((-2, 2), (-2, 2)), 0.02),
 }
 
 
@@ -58,14 +56,14 @@ def rules(rate):
     }
 
 
-figure, axes = plt.subplots(1, 3, figsize=(15, 5), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(15, 5.4), layout="constrained")
 print(f"{'':18}{'steps to the minimum, from each start (1000 at most)':>40}")
 for ax, (name, (fun, starts, bounds, rate)) in zip(axes, SURFACES.items(), strict=True):
     results = {
         label: minimize(fun, starts, optimizer=rule, max_iter=1000, tol=1e-3, return_path=True)
         for label, rule in rules(rate).items()
     }
-    TrajectoryDisplay.from_results(fun, results, bounds=bounds, ax=ax, legend=name == "Beale")
+    TrajectoryDisplay.from_results(fun, results, bounds=bounds, ax=ax, legend=False)
     ax.set_title(name)
     print(name)
     for label, result in results.items():
@@ -73,4 +71,5 @@ for ax, (name, (fun, starts, bounds, rate)) in zip(axes, SURFACES.items(), stric
             f"{n}" if good else "-" for n, good in zip(result.nit, result.success, strict=True)
         ]
         print(f"  {label:16}" + "".join(f"{step:>8}" for step in steps))
+figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=7)
 plt.show()

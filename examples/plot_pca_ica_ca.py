@@ -1,9 +1,11 @@
-"""Three linear maps, each of what it is for.
+"""
+PCA, FastICA and correspondence analysis
+========================================
 
-PCA finds the directions of the largest variance, here of iris flowers. FastICA finds the sources
-of a mixture, where PCA finds only uncorrelated mixtures of them. Correspondence analysis draws
-the rows and columns of a table of counts on one map: who smokes how much, in five groups of
-staff (Greenacre).
+Three linear maps, each of what it is for. PCA finds the directions of the largest variance, here of
+iris flowers. FastICA finds the sources of a mixture, where PCA finds only uncorrelated mixtures of
+them. Correspondence analysis draws the rows and columns of a table of counts on one map: who smokes
+how much, in five groups of staff (Greenacre).
 """
 
 import matplotlib.pyplot as plt
@@ -51,19 +53,18 @@ for name, kind in zip(iris.target_names, range(3), strict=True):
 axes["iris"].legend()
 share = pca.explained_variance_ratio_
 axes["iris"].set(
-    title="PCA of iris", xlabel=f"{share[0]:.1%} of variance", ylabel=f"{share[1]:.1%} of variance"
+    title="PCA of iris, in centimetres",
+    xlabel=f"component 1 ({share[0]:.1%} of variance)",
+    ylabel=f"component 2 ({share[1]:.1%} of variance)",
 )
 print(f"PCA of iris: two components carry {share.sum():.1%} of the variance")
 
 sources, mixed = mixture()
-for name, model in (
-    ("pca", PCA(n_components=3, whiten=True)),
-    ("ica", FastICA(n_components=3, random_state=0)),
-):
+for name, model in (("pca", PCA(3, whiten=True)), ("ica", FastICA(3, random_state=0))):
     found = model.fit_transform(mixed)
     axes[name].plot(found[:600] + 4 * np.arange(3), linewidth=0.8)
     axes[name].set(title=f"{type(model).__name__} of three mixed signals", yticks=[])
-    axes[name].set_xlabel("time step")
+    axes[name].set(xlabel="time step", ylabel="components")
     correlations = ", ".join(f"{value:.3f}" for value in recovered(sources, found))
     print(f"{type(model).__name__}: correlation with the three sources {correlations}")
 
@@ -71,7 +72,7 @@ analysis = CorrespondenceAnalysis().fit(SMOKING)
 CorrespondenceDisplay.from_estimator(
     analysis, row_labels=GROUPS, column_labels=HABITS, ax=axes["ca"]
 )
-axes["ca"].set_title("Correspondence analysis of smoking")
+axes["ca"].set_title("Correspondence analysis: who smokes how much")
 inertias = ", ".join(f"{value:.4f}" for value in analysis.eigenvalues_)
 print(f"CA of smoking: inertias {inertias} of {analysis.total_inertia_:.4f} in all,")
 print(f"chi-square {analysis.chi2_:.2f}, p = {analysis.p_value_:.2f}: few people were asked")

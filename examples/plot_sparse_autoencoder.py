@@ -1,8 +1,11 @@
-"""Sparse codes of digits: three ways to have few of a hundred units active at a time.
+"""
+Sparse codes of digits
+======================
 
-The pictures are what single units stand for: the decoder's column of each. Below them is how often
-units are active, or for logistic units how much. With no price for activity all are active all the
-time, and no unit stands for anything by itself.
+Three ways to have few of a hundred units active at a time, beside none. The pictures are what
+single units stand for: the decoder's column of each, the most active first. Below them is in what
+share of the rows units are active, or for logistic units (kl) how much. With no price for activity
+all are active all the time, and no unit stands for anything by itself.
 """
 
 import warnings
@@ -26,7 +29,7 @@ models = {
     "six largest (topk)": SparseAutoencoder(100, sparsity="topk", n_active=6, **settings),
 }
 figure, axes = plt.subplots(
-    2, 4, figsize=(14, 5), height_ratios=(4, 1.3), sharey="row", layout="constrained"
+    2, 4, figsize=(14, 4.3), height_ratios=(2, 1), sharey="row", layout="constrained"
 )
 print("                        squared error  active units of a row  dead units")
 for (name, model), (above, below) in zip(models.items(), axes.T, strict=True):
@@ -37,10 +40,12 @@ for (name, model), (above, below) in zip(models.items(), axes.T, strict=True):
 
     atoms = model.coefs_[-1] / np.abs(model.coefs_[-1]).max(1, keepdims=True)
     order = np.argsort(-model.activation_rate_)[:60]
-    tiles = np.pad(atoms[order].reshape(6, 10, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    tiles = np.pad(
+        atoms[order].reshape(6, 10, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan
+    )
     above.imshow(tiles.transpose(0, 2, 1, 3).reshape(60, 100), cmap="RdBu_r", vmin=-1, vmax=1)
     above.set(title=name, xticks=[], yticks=[])
     below.bar(range(100), np.sort(model.activation_rate_)[::-1], width=1, color="0.4")
-    below.set(xlabel="unit", ylim=(0, 1))
-axes[1, 0].set_ylabel("active")
+    below.set(xlabel="unit, the most active first", yscale="log", ylim=(0.005, 1.3))
+axes[1, 0].set(ylabel="active share", yticks=(0.01, 0.1, 1), yticklabels=("1%", "10%", "100%"))
 plt.show()

@@ -1,10 +1,12 @@
-"""A stream whose mean drifts: all of the past against a half-life.
+"""
+A stream whose mean drifts
+==========================
 
-A sensor reads 1000 with noise of deviation 2, then creeps up, then jumps. The mean of all time has
-a small standard error around a number that is no longer true; a half-life of 50 readings
-keeps up, and its wider band says how few readings it rests on. (A band speaks of noise. That the
-truth has moved on meanwhile, no standard error can know.) Two parts of the stream, seen on two
-machines, are joined at the end by a plus.
+All of the past against a half-life. A sensor reads 1000 with noise of deviation 2, then creeps up,
+then jumps. The mean of all time has a small standard error around a number that is no longer true;
+a half-life of 50 readings keeps up, and its wider band says how few readings it rests on. (A band
+speaks of noise. That the truth has moved on meanwhile, no standard error can know.) Two parts of
+the stream, seen on two machines, are joined at the end by a plus.
 """
 
 import matplotlib.pyplot as plt
@@ -65,5 +67,7 @@ for label, values in history.items():
     below.plot(error, color=line.get_color())
 above.set(ylabel="value", title="The mean, with 1.96 standard errors on either side")
 below.set(xlabel="reading", ylabel="standard error", yscale="log")
+below.set_yticks([0.05, 0.1, 0.2, 0.5], ["0.05", "0.1", "0.2", "0.5"])
+below.minorticks_off()
 above.legend()
 plt.show()

@@ -1,8 +1,11 @@
-"""A variational autoencoder of handwritten digits: a map, a density, and what is missing filled in.
+"""
+A variational autoencoder of digits
+===================================
 
-With two latents the whole model can be seen: at the left where test rows lie, at the right what the
-decoder makes of every place, at equal steps of the prior's probability. With ten it is a better
-density. What it says of a row is in nats: its bound, and the likelihood that the bound is under.
+A map, a density, and what is missing filled in. With two latents the whole model can be seen: at
+the left where test rows lie, at the right what the decoder makes of every place, at equal steps of
+the prior's probability. With ten it is a better density. What it says of a row is in nats: its
+bound, and the likelihood that the bound is under.
 """
 
 import warnings
@@ -38,8 +41,11 @@ display.figure_.suptitle("Two latents of digits: test rows, and what lies in bet
 
 holes = X_test[:10].copy()
 holes[:, 32:48] = np.nan  # two lines of pixels of each image
-filled = ReconstructionDisplay.from_estimator(models[10], holes, image_shape=(8, 8))
-filled.figure_.suptitle("Two lines of pixels are missing; the bound of what is there", y=1.05)
+_, ax = plt.subplots(figsize=(11, 3.2), layout="constrained")
+ReconstructionDisplay.from_estimator(models[10], holes, image_shape=(8, 8), ax=ax)
+ax.set_title(
+    "Two lines of pixels are missing, and filled in below (numbers: bounds in nats)", pad=20
+)
 error = np.abs(models[10].reconstruct(holes) - X_test[:10])[:, 32:48].mean()
 by_mean = np.abs(X.mean(0) - X_test[:10])[:, 32:48].mean()
 print(f"\nMissing pixels: mean absolute error {error:.3f}, by the mean of each {by_mean:.3f}")

@@ -1,8 +1,11 @@
-"""The same logistic regression by mean field, full rank and MCMC: marginals and times.
+"""
+Mean field, full rank and MCMC
+==============================
 
-Two of the three features say nearly the same. What the data know is the sum of their weights, so
-the posterior is a narrow ridge; independent coordinates fit inside it and are too sure of each
-weight. The Gaussian of full rank lies on the draws of the no-U-turn sampler.
+The same logistic regression three ways: marginals and times. Two of the three features say nearly
+the same. What the data know is the sum of their weights, so the posterior is a narrow ridge;
+independent coordinates fit inside it and are too sure of each weight. The Gaussian of full rank
+lies on the draws of the no-U-turn sampler (NUTS).
 """
 
 import time
@@ -53,13 +56,18 @@ for j, ax in enumerate(axes[:3]):
         mean, deviation = model.coef_[0, j], np.sqrt(model.covariance_[j, j])
         density = np.exp(-(((grid - mean) / deviation) ** 2) / 2) / deviation / np.sqrt(2 * np.pi)
         ax.plot(grid, density, color=COLORS[inference], lw=2, label=NAMES[inference])
-    ax.set(title=f"weight of feature {j + 1}", yticks=[], xlim=(-3.5, 4.5))
+    ax.set(xlabel=f"weight of feature {j + 1}", yticks=[], xlim=(-3.5, 4.5))
+axes[0].set(ylabel="posterior density", title="The first of two twins")
+axes[1].set_title("The second: mean field is too sure")
+axes[2].set_title("By itself: all agree")
 axes[0].legend()
 
 for inference in [name for name in ("nuts", "full_rank", "mean_field") if name in models]:
     draws = models[inference].sample_posterior(1500, random_state=0)
     label = f"{NAMES[inference]}, {seconds[inference]:.2g} s"
-    axes[3].plot(*draws[:, :2].T, ".", ms=3, alpha=0.4, color=COLORS[inference], label=label)
-axes[3].set(title="weights of the twins", xlabel="feature 1", ylabel="feature 2")
-axes[3].legend(markerscale=4)
+    size = 7 if inference == "nuts" else 2.5
+    axes[3].plot(*draws[:, :2].T, ".", ms=size, color=COLORS[inference], label=label)
+axes[3].set(xlabel="weight of feature 1", ylabel="weight of feature 2")
+axes[3].set_title("Draws: the twins lie on a ridge")
+axes[3].legend(loc="lower left", markerscale=2)
 plt.show()

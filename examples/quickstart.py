@@ -1,4 +1,9 @@
-"""A grid search on real digits, the same model on a stream, and what its errors are made of."""
+"""
+A first look
+============
+
+A grid search on real digits, the same model on a stream, and what its errors are made of.
+"""
 
 import numpy as np
 from sklearn.datasets import load_digits
