@@ -1,5 +1,7 @@
 """What the documents promise can be run."""
 
+import ast
+import functools
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+FORMULAS = (ROOT / "docs" / "formulas.md").read_text()
 
 
 def blocks(text, language):
@@ -44,6 +47,53 @@ def test_python_in_the_documents_runs(path):
 def test_files_named_in_the_documents_exist(path):
     for name in re.findall(r"`((?:docs|tests|examples|skbasics)/[\w./]+)`", path.read_text()):
         assert (ROOT / name).exists(), f"{path.name} names {name}"
+
+
+@functools.cache
+def functions_of(path):
+    """Return the names of the functions of a file of tests."""
+    tree = ast.parse((ROOT / path).read_text())
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("path", documents())
+def test_tests_named_in_the_documents_exist(path):
+    for file, name in re.findall(r"(tests/[\w./]+)::(\w*)", path.read_text()):
+        assert (ROOT / file).is_file(), f"{path.name} names {file}"
+        assert name.startswith("test_"), f"{path.name} names {file}::{name}"
+        assert name in functions_of(file), f"{path.name} names {file}::{name}"
+
+
+def entries_of_formulas():
+    """Return the entries of docs/formulas.md as {chapter: {number: text}}."""
+    found = {}
+    chapters = re.split(r"^## (\d+)\. ", FORMULAS, flags=re.MULTILINE)[1:]
+    for chapter, text in zip(chapters[::2], chapters[1::2], strict=True):
+        parts = re.split(r"^### (?:\((\d+)\.(\d+)\) )?", text, flags=re.MULTILINE)[1:]
+        entries = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+        found[int(chapter)] = {int(n): entry for c, n, entry in entries if c == chapter}
+    return found
+
+
+def test_the_page_of_formulas_has_every_chapter_entry_and_correction():
+    found = entries_of_formulas()
+    assert list(found) == list(range(1, 12))
+    corrected = set()
+    for chapter, entries in found.items():
+        assert list(entries) == list(range(1, len(entries) + 1)), f"chapter {chapter}"
+        for number, entry in entries.items():
+            said, *_, verdict = re.split(r"^- ", entry, flags=re.MULTILINE)[1:]
+            where = f"({chapter}.{number})"
+            assert said.startswith("The notes"), where
+            assert re.match(r"(Right|Correction \d+|Not in the notes)\b", verdict), where
+            assert re.search(r"tests/\w|[Cc]omputed below", verdict), where
+            corrected |= set(re.findall(r"Correction (\d+)", verdict))
+    assert corrected == {str(number) for number in range(1, 54)}
+
+
+def test_every_chapter_of_formulas_is_computed():
+    for text in re.split(r"^## ", FORMULAS, flags=re.MULTILINE)[1:]:
+        assert any("assert" in block for block in blocks(text, "python")), text[:40]
 
 
 def test_every_version_is_pinned():

@@ -45,6 +45,27 @@ def test_every_row_is_seen_once_in_an_epoch_and_in_a_new_order_each_time():
     assert first != second
 
 
+def test_the_mean_gradient_of_equal_batches_is_that_of_all_rows():
+    """Means on both sides: a sum over a batch would be too small by n / M."""
+    architecture = feed_forward(4, (8,), 3, activation="tanh")
+    theta = torch.from_numpy(glorot_uniform(architecture, np.random.RandomState(0), 6.0))[None]
+
+    def gradients(size):
+        network = Network(architecture, theta.clone(), theta.new_zeros(1, 0))
+        objective = NetworkObjective(network, CrossEntropy(), 0.0)
+        found = []
+        for batch in make_batches(size=size).epoch(np.ones(1, bool)):
+            with torch.no_grad():
+                objective.gradient(batch)
+            found.append(objective.theta_gradient.clone())
+        return torch.stack(found)
+
+    (whole,) = gradients(150)
+    assert len(gradients(30)) == 5
+    torch.testing.assert_close(gradients(30).mean(0), whole, rtol=1e-12, atol=1e-14)
+    assert len(gradients(40)) == 4  # the last one has the rest
+
+
 def test_without_shuffling_the_order_is_that_of_the_rows():
     assert list(chain(*numbers(make_batches(shuffle=False)))) == list(range(150))
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
@@ -155,6 +156,14 @@ def test_graph_of_digits_is_that_of_umap_learn(reference):
     theirs = reference.fuzzy_simplicial_set(digits, 15, np.random, "euclidean", {}, index, distance)
     fitted = UMAP(n_epochs=0).fit(digits)
     assert abs(fitted.graph_ - theirs[0]).max() < 1e-5
+
+
+def test_parts_of_the_graph_are_those_of_the_rows_that_are_larger_than_a_neighbourhood():
+    """Two far heaps of 40 rows are apart with 15 neighbours, and joined with 50."""
+    rows = np.r_[X[:40], X[40:80] + 100]
+    for k, parts in ((15, 2), (50, 1)):
+        graph = union(membership_graph(neighbors_of(rows, k=k), 1.0))
+        assert connected_components(sp.csr_matrix(graph), directed=False)[0] == parts
 
 
 @pytest.mark.parametrize("weight", [0.2, 0.5, 1.0])

@@ -186,6 +186,34 @@ def test_layout_is_the_gradient_step_of_the_edges():
     np.testing.assert_allclose(moved, [0.1 * force, [1, 2] - 0.1 * force], rtol=1e-5)
 
 
+def test_what_falls_is_the_loss_of_the_draws_and_not_the_cross_entropy():
+    """Rows are drawn to be repelled whatever their p, which is less than 1 - p by far.
+
+    A pair repels by n_negatives (d_i + d_j) / 4n, with d the sums of p, for each p that attracts
+    (Damrich and Hamprecht 2021). At that price no other scale of the map is better.
+    """
+    X, n = DIGITS[:400], 400
+    first, second = np.triu_indices(n, 1)
+
+    def losses(Y):
+        graph = model.graph_.toarray()
+        p, degree = graph[first, second], graph.sum(1)
+        square = ((Y[first] - Y[second]) ** 2).sum(1)
+        q = np.clip(1 / (1 + model.a_ * square**model.b_), 1e-9, 1 - 1e-9)
+        drawn = 5 * (degree[first] + degree[second]) / (4 * n)
+        return [-(p * np.log(q) + w * np.log(1 - q)).sum() for w in (drawn, 1 - p)]
+
+    options = {"n_neighbors": 10, "random_state": 0, "engine": "torch"}
+    model = UMAP(n_epochs=0, **options).fit(X)
+    before = losses(model.embedding_)
+    model = UMAP(n_epochs=300, **options).fit(X)
+    scales = np.array([0.5, 0.8, 0.9, 1, 1.1, 1.25, 2])
+    after = np.array([losses(scale * model.embedding_) for scale in scales])
+    assert after[3, 0] < 0.9 * before[0]
+    assert abs(after[:, 0].argmin() - 3) <= 1
+    assert after[3, 1] > 1.5 * after[-1, 1]  # for the cross-entropy the map is far too small
+
+
 def test_pickle_beyond_4096_rows():
     X = np.random.RandomState(0).normal(size=(4200, 3)).astype(np.float32)
     model = UMAP(n_epochs=2, n_neighbors=5, engine="torch", random_state=0).fit(X)

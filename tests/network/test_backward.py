@@ -9,6 +9,7 @@ from skbasics._training import Batch
 from skbasics.network import (
     ACTIVATIONS,
     AbsoluteError,
+    BatchNorm,
     BinaryCrossEntropy,
     CallableLoss,
     CrossEntropy,
@@ -93,6 +94,46 @@ def test_every_activation(activation):
     check(make_network(generator, activation=activation), loss, make_batch(generator, loss, False))
 
 
+def test_activations_are_their_formulas():
+    z = torch.linspace(-19, 19, 241, dtype=torch.float64)  # torch's softplus is z from 20 on
+    sigmoid = 1 / (1 + torch.exp(-z))
+    expected = {
+        "identity": z,
+        "logistic": sigmoid,
+        "tanh": 2 / (1 + torch.exp(-2 * z)) - 1,  # 2 sigmoid(2 z) - 1
+        "relu": torch.where(z > 0, z, 0.0),
+        "leaky_relu": torch.where(z > 0, z, 0.01 * z),
+        "elu": torch.where(z > 0, z, torch.exp(z) - 1),
+        "gelu": z * torch.special.ndtr(z),
+        "silu": z * sigmoid,
+        "softplus": torch.log1p(torch.exp(z)),
+    }
+    assert set(expected) == set(ACTIVATIONS)
+    for name, values in expected.items():
+        found = ACTIVATIONS[name].pure(z)
+        torch.testing.assert_close(found, values, rtol=1e-12, atol=1e-12, msg=name)
+
+
+def test_positive_inputs_give_a_row_gradients_of_one_sign():
+    """Those of a unit's weights, for one row: rows of a batch may differ, and so their sum may."""
+    generator, loss = torch.Generator().manual_seed(11), SquaredError()
+    network, batch = make_network(generator), make_batch(generator, loss, False)
+    objective = NetworkObjective(network, loss, 0.0)
+    X = batch.X.abs() + 0.1
+
+    def signs(rows):
+        with torch.no_grad():
+            objective.gradient(Batch(X[:, rows], batch.y[:, rows], None, float(len(rows))))
+        return network.gradient[:, : 5 * FEATURES].view(K, 5, FEATURES).sign()
+
+    for row in range(ROWS):
+        found = signs([row])
+        assert (found == found[..., :1]).all()
+        assert (found != 0).all()
+    found = signs(list(range(ROWS)))
+    assert (found != found[..., :1]).any()
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
     "loss",
@@ -110,6 +151,28 @@ def test_batch_norm(weighted):
     loss = SquaredError()
     network = make_network(generator, batch_norm=True)
     check(network, loss, make_batch(generator, loss, weighted))
+
+
+def test_batch_norm_is_that_of_torch():
+    """In training by the biased variance of the batch, in prediction by what has been running."""
+    generator = torch.Generator().manual_seed(12)
+    layer = BatchNorm(5)
+    theirs = torch.nn.BatchNorm1d(5, dtype=torch.float64)
+    scale, shift, mean = (torch.randn(1, 5, generator=generator).double() for _ in range(3))
+    statistics = [mean, torch.rand(1, 5, generator=generator).double() + 0.5]
+    with torch.no_grad():
+        for target, source in [(theirs.weight, scale), (theirs.bias, shift)]:
+            target.copy_(source[0])
+        theirs.running_mean.copy_(statistics[0][0])
+        theirs.running_var.copy_(statistics[1][0])
+    X = 3 * torch.randn(1, 8, 5, generator=generator, dtype=torch.float64) + 2
+    close = {"rtol": 1e-12, "atol": 1e-12}
+    found = layer.apply([scale, shift], statistics, X)
+    torch.testing.assert_close(found[0], theirs.eval()(X[0]).detach(), **close)
+    found = layer.apply([scale, shift], statistics, X, TrainingPass())
+    torch.testing.assert_close(found[0], theirs.train()(X[0]).detach(), **close)
+    by_hand = (X - X.mean(1)) / (X.var(1, correction=0) + 1e-5).sqrt() * scale + shift
+    torch.testing.assert_close(found, by_hand, **close)
 
 
 def test_batch_norm_of_a_single_row_uses_the_running_statistics():

@@ -182,6 +182,20 @@ def test_response_norm_is_the_formula_and_torch_divides_alpha():
     )
 
 
+def test_a_maximum_stands_still_for_small_shifts_alone():
+    """A point that moves within its window changes nothing; beyond, its maximum moves too."""
+    pool = MaxPooling((1, 8, 1), (1, 4), (1, 4))
+    assert pool.parameter_shapes == ()
+
+    def pooled(place):
+        image = torch.zeros(1, 1, 1, 1, 8, dtype=torch.float64)
+        image[..., place] = 1
+        return pool.apply([], [], image).flatten().tolist()
+
+    assert [pooled(place) for place in range(4)] == [[1, 0]] * 4
+    assert pooled(4) == [0, 1]
+
+
 @pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel")
 def test_modules_compute_the_same():
     shape = (9, 8, 4)

@@ -205,6 +205,19 @@ def test_the_arithmetic_of_the_first_layer_of_alexnet():
     assert first.receptive_field == (11, 11)
 
 
+def test_the_arithmetic_of_units_on_small_images_and_of_alexnets_margin():
+    def first(layer, shape, **options):
+        layers = [] if layer is None else [layer]
+        return ConvNetClassifier(layers, **options).layer_table(shape, 10)[0]
+
+    unit = first(None, (32, 32, 3), hidden_layer_sizes=(1,))
+    assert unit.n_parameters == 3072 + 1
+    assert first(Conv2d(1, 5), (32, 32, 3)).n_parameters == 75 + 1
+    assert first(Conv2d(10, 5), (32, 32, 3)).output_shape == (28, 28, 10)
+    assert first(Conv2d(96, 11, stride=4), (224, 224, 3)).output_shape[0] == 54
+    assert first(Conv2d(96, 11, stride=4, padding=2), (224, 224, 3)).output_shape[0] == 55
+
+
 def test_the_arithmetic_of_alexnet():
     grouped = alexnet().layer_table((227, 227, 3), 1000)
     assert grouped.n_parameters == 60_965_224

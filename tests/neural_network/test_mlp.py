@@ -13,7 +13,13 @@ from sklearn.datasets import (
     make_multilabel_classification,
     make_regression,
 )
-from sklearn.linear_model import LogisticRegression, PoissonRegressor, QuantileRegressor, Ridge
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    QuantileRegressor,
+    Ridge,
+)
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_score
 from sklearn.neural_network import MLPClassifier as PeerClassifier
@@ -235,6 +241,43 @@ def test_training_is_that_of_torch(activation):
     with torch.no_grad():
         expected = module(torch.from_numpy(IRIS)).numpy()
     np.testing.assert_allclose(mlp.decision_function(IRIS), expected, rtol=1e-8, atol=1e-10)
+
+
+def test_adam_is_that_of_scikit_learn_but_for_the_place_of_epsilon():
+    """scikit-learn adds it before the correction of s, where it counts for more at first."""
+    common = {"max_iter": 12, "random_state": 3, "batch_size": 60}
+    for epsilon, tolerance in ((1e-300, 1e-9), (1e-8, 1e-2)):
+        peer = PeerClassifier((12,), epsilon=epsilon, **common).fit(CANCER, CANCER_LABELS)
+        ours = MLPClassifier((12,), optimizer=Adam(epsilon=epsilon), **common)
+        ours.fit(CANCER, CANCER_LABELS)
+        assert_same(ours, peer, rtol=tolerance, atol=tolerance)
+
+
+def test_a_composition_of_linear_layers_is_a_linear_map_that_learns():
+    """It has gradients, and by them comes to least squares, but to nothing else."""
+    X, y = DIABETES[:, :4], PROGRESS
+    deep = MLPRegressor((6, 5), "identity", optimizer="lbfgs", alpha=0.0, tol=1e-7, max_iter=500)
+    deep.set_params(random_state=0).fit(X, y)
+    W, b = np.eye(4), np.zeros(4)
+    for weight, bias in zip(deep.coefs_, deep.intercepts_, strict=True):
+        W, b = W @ weight, b @ weight + bias
+    np.testing.assert_allclose(deep.predict(X), (X @ W + b)[:, 0], rtol=1e-9, atol=1e-12)
+    expected = LinearRegression().fit(X, y)
+    np.testing.assert_allclose(deep.predict(X), expected.predict(X), atol=1e-4)
+
+
+def test_width_helps_unless_the_activation_is_a_polynomial():
+    """Units that square make a parabola however many they are; tanh comes as near as one likes."""
+    x = np.linspace(-3, 3, 200)[:, None]
+    y = np.sin(3 * x[:, 0])
+    parabola = np.polynomial.Polynomial.fit(x[:, 0], y, 2)(x[:, 0])
+    options = {"optimizer": "lbfgs", "alpha": 0.0, "tol": 1e-5, "max_iter": 500, "random_state": 0}
+    squares = MLPRegressor((30,), activation=lambda z: z * z, **options).fit(x, y)
+    np.testing.assert_allclose(squares.predict(x), parabola, atol=1e-3)
+    narrow, wide = (MLPRegressor(size, "tanh", **options).fit(x, y) for size in (1, 12))
+    errors = [np.abs(model.predict(x) - y).max() for model in (squares, narrow, wide)]
+    assert min(errors[:2]) > 1
+    assert errors[2] < 0.1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -157,6 +158,23 @@ def test_full_batch_methods_watch_validation_data_and_stop_by_it(optimizer):
     stopped.fit(X, y)
     assert stopped.n_iter_ < 30
     assert stopped.best_validation_score_ == max(stopped.validation_scores_)
+
+
+def test_memory_is_some_vectors_and_no_square():
+    """Of 50,000 parameters a square would be 20 GB; two of each remembered step are 8 MB."""
+    n, memory = 50_000, 10
+    curvatures = torch.linspace(1, 100, n, dtype=torch.float64)
+
+    def quadratic(x):
+        return (curvatures * (x - 1) ** 2).sum() / 2
+
+    tracemalloc.start()  # which sees NumPy's arrays, and scipy's workspace is one
+    found = minimize(quadratic, np.zeros(n), optimizer=LBFGS(memory=memory), tol=1e-4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.success
+    np.testing.assert_allclose(found.x, 1, atol=1e-4)
+    assert 2 * memory * n * 8 <= peak < 2 * (2 * memory * n * 8)
 
 
 def test_it_has_no_partial_fit():

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import scale
 
-from skbasics import Adam, MLPClassifier, MLPRegressor, Newton, minimize
+from skbasics import Adam, GradientDescent, MLPClassifier, MLPRegressor, Newton, minimize
 from skbasics._derivatives import hessians
 from skbasics._training import Batch
 from skbasics.network import CrossEntropy, Network, NetworkObjective, feed_forward, resolve_loss
@@ -49,6 +49,13 @@ def test_one_step_on_a_quadratic(dtype):
     assert (found.nit == 1).all()
 
 
+def test_in_one_dimension_the_rate_is_the_reciprocal_of_the_curvature():
+    """On x^4 a step is x^3 * 4 / (12 x^2), a third of x, whatever x."""
+    starts = torch.tensor([[-3.0], [0.7], [10.0]], dtype=torch.float64)
+    found = minimize(lambda x: (x**4).sum(-1), starts, optimizer=Newton(), max_iter=1, tol=0)
+    np.testing.assert_allclose(found.x, 2 / 3 * starts, rtol=1e-12)
+
+
 def test_curvatures_below_the_damping_count_as_the_damping():
     """A step of g / max(|curvature|, damping), component by component."""
     curvatures = torch.tensor([1e-3, 2.0], dtype=torch.float64)
@@ -87,6 +94,20 @@ def test_saddles_are_left(start):
     assert found.success
     np.testing.assert_allclose(np.abs(found.x), [0, np.sqrt(2)], atol=1e-6)
     assert found.fun == pytest.approx(-1)
+
+
+def test_gradient_descent_and_the_bare_step_end_on_a_saddle():
+    """Both find points where the gradient vanishes, and not minima."""
+    from_ridge = minimize(saddle, [1.0, 0.0], optimizer=GradientDescent(0.1), max_iter=500)
+    np.testing.assert_allclose(from_ridge.x, 0, atol=1e-5)
+    x = torch.tensor([0.5, 0.1], dtype=torch.float64, requires_grad=True)
+    for _ in range(6):
+        (slope,) = torch.autograd.grad(saddle(x), x)
+        second = torch.autograd.functional.hessian(saddle, x.detach())
+        x = (x - torch.linalg.solve(second, slope)).detach().requires_grad_()
+    assert x.norm() < 1e-9
+    assert torch.linalg.eigvalsh(torch.autograd.functional.hessian(saddle, x.detach()))[0] < 0
+    assert minimize(saddle, [0.5, 0.1], optimizer="newton").fun == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("start", [(1.0, 0.0), (0.4, 1e-9), (0.01, 0.01), (-0.5, 0.8)])

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from scipy.integrate import quad
 from scipy.spatial.distance import jensenshannon
 from sklearn import config_context
 from torch.distributions import MultivariateNormal, Normal
 from torch.distributions import kl_divergence as torch_kl
 
-from skbasics import gaussian_kl, jeffreys, jensen_shannon, kl_divergence
+from skbasics import gaussian_kl, jeffreys, jensen_shannon, kl_divergence, minimize
 
 rng = np.random.default_rng(0)
 D = 4
@@ -61,6 +62,39 @@ def test_what_is_often_printed_is_something_else():
 
     assert printed(0.0, 2.0, 0.0, 2.0) == pytest.approx(0.375)
     assert printed(1.0, 0.5, -1.0, 2.0) == pytest.approx(-0.0825, abs=1e-4)  # and negative
+
+
+def test_every_integral_of_the_divergence():
+    """By quadrature: the two squares under q, and the whole."""
+    m_0, s_0, m_1, s_1 = 1.0, 0.5, -1.0, 2.0
+    q, p = scipy.stats.norm(m_0, s_0), scipy.stats.norm(m_1, s_1)
+
+    def under_q(function):
+        return quad(lambda x: q.pdf(x) * function(x), -9, 11, points=[m_0], epsabs=1e-12)[0]
+
+    own = under_q(lambda x: (x - m_0) ** 2 / (2 * s_0**2))
+    other = under_q(lambda x: (x - m_1) ** 2 / (2 * s_1**2))
+    assert own == pytest.approx(1 / 2, rel=1e-10)
+    assert other == pytest.approx((s_0**2 + (m_1 - m_0) ** 2) / (2 * s_1**2), rel=1e-10)
+    whole = under_q(lambda x: q.logpdf(x) - p.logpdf(x))
+    assert np.log(s_1 / s_0) + other - own == pytest.approx(whole, rel=1e-10)
+    assert gaussian_kl(m_0, s_0, m_1, s_1) == pytest.approx(whole, rel=1e-10)
+
+
+def test_the_nearest_independent_gaussian_depends_on_the_direction():
+    """KL(p || q) takes the variances of p, KL(q || p) the smaller ones that its precision has."""
+    S = torch.from_numpy(covariance())
+    zero, start = torch.zeros(D, dtype=torch.float64), torch.zeros(D, dtype=torch.float64)
+    options = {"optimizer": "newton", "tol": 1e-10}
+    covers = minimize(lambda t: gaussian_kl(zero, S, zero, t.exp()), start, **options)
+    inside = minimize(lambda t: gaussian_kl(zero, t.exp(), zero, S), start, **options)
+    variances, conditional = S.diagonal(), 1 / torch.linalg.inv(S).diagonal()
+    np.testing.assert_allclose((2 * covers.x).exp(), variances, rtol=1e-8)
+    np.testing.assert_allclose((2 * inside.x).exp(), conditional, rtol=1e-8)
+    assert (conditional < variances).all()
+    whole = float(torch.linalg.slogdet(S)[1])
+    assert float(covers.fun) == pytest.approx(float(variances.log().sum() - whole) / 2)
+    assert float(inside.fun) == pytest.approx(float(whole - conditional.log().sum()) / 2)
 
 
 @pytest.mark.parametrize("kind_0", SCALES)
