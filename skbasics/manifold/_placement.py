@@ -47,8 +47,8 @@ class Frozen(NamedTuple):
 def placed(neighbors: Neighbors, frozen: Frozen, limit: float) -> Tensor:
     r"""Return places of new rows, each found without looking at the others.
 
-    A row starts at the mean of its neighbours' places, weighted by its memberships p in them, and
-    climbs from there
+    A row starts at its neighbours' mean, weighted by its memberships p in them, or at the place of
+    one of them if that is nearer to all, and climbs from there
 
     .. math:: \sum_j \frac{p_j}{\max p} \Big( \log q_j + m \gamma\, E_l \log(1 - q_l) \Big)
 
@@ -60,19 +60,29 @@ def placed(neighbors: Neighbors, frozen: Frozen, limit: float) -> Tensor:
     mean = distance.new_tensor(frozen.mean_distance)
     rho, sigma = scales(distance, frozen.local_connectivity, mean, n_own=0)
     degree = memberships(distance, rho, sigma)
-    found = _starts(degree, neighbors.index, frozen.places)
-    step = max(1, NUMBERS // (found.shape[1] * max(N_DRAWN, degree.shape[1])))
-    parts = zip(*(part.split(step) for part in (found, degree, neighbors.index)), strict=True)
-    climbed = [_climbed(*part, frozen) for part in parts]
+    width = frozen.places.shape[1] * max(N_DRAWN, degree.shape[1] ** 2)
+    step = max(1, NUMBERS // width)
+    parts = zip(degree.split(step), neighbors.index.split(step), strict=True)
+    climbed = [_climbed(_starts(*part, frozen), *part, frozen) for part in parts]
     return _near_known_rows(torch.cat(climbed), neighbors, frozen)
 
 
-def _starts(degree: Tensor, index: Tensor, places: Tensor) -> Tensor:
-    """Return the means of neighbours; of a row without an edge, of those that are nearest."""
+def _starts(degree: Tensor, index: Tensor, frozen: Frozen) -> Tensor:
+    """Return the best of the neighbours' places and their mean, by what attracts alone.
+
+    Where neighbours lie apart, the mean is far from them all. Of a row without an edge it is the
+    mean of those that are nearest.
+    """
     total = degree.sum(1, keepdim=True)
-    degree = torch.where(total > 0, degree, 1.0)
-    shares = degree / degree.sum(1, keepdim=True)
-    return (shares[..., None] * places[index]).sum(1)
+    shares = torch.where(total > 0, degree, 1.0)
+    shares = shares / shares.sum(1, keepdim=True)
+    neighbours = frozen.places[index]
+    mean = (shares[..., None] * neighbours).sum(1, keepdim=True)
+    candidates = torch.cat([mean, neighbours], 1)
+    apart = _square(candidates[:, :, None] - neighbours[:, None])
+    cost = (torch.log1p(frozen.forces.power(apart)) * degree[:, None]).sum(-1)
+    best = cost.argmin(1)
+    return candidates[torch.arange(len(best), device=best.device), best]
 
 
 def _climbed(Y: Tensor, degree: Tensor, index: Tensor, frozen: Frozen) -> Tensor:

@@ -33,7 +33,7 @@ class UMAP(LayoutEstimator):
         p_{j|i} = e^{-\max(0,\, d_{ij} - \rho_i) / \sigma_i}, \qquad \sum_j p_{j|i} = \log_2 k,
 
     with :math:`\rho_i` the distance to the nearest other row. Places y are sought whose own graph,
-    :math:`q_{ij} = 1 / (1 + a \|y_i - y_j\|^{2b})`, has the least cross-entropy with it:
+    :math:`q_{ij} = 1 / (1 + a \|y_i - y_j\|^{2b})`, is near to it by the cross-entropy
 
     .. math::
         L = -\sum_{ij} p_{ij} \log q_{ij} + \gamma\,(1 - p_{ij}) \log(1 - q_{ij})
@@ -282,8 +282,8 @@ class UMAP(LayoutEstimator):
     def transform(self, X: Any) -> Any:
         """Return the place of each row, which the other rows have no part in.
 
-        A new row starts at the mean of its neighbours' places, weighted by its memberships, and
-        moves from there by itself, attracted by its neighbours and repelled by rows of the fit
+        A new row starts at the mean of its neighbours' places, weighted by its memberships, or at
+        the place of one of them if that is nearer to all, and moves from there by itself, attracted by its neighbours and repelled by rows of the fit
         that are drawn alike for all new rows. What was laid out does not move. A row of the fit
         gets its own place, and one that is all but such a row a place beside it.
 

@@ -1,0 +1,55 @@
+"""What is built and sent out is the package, and says rightly what it is."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.metadata import Metadata
+
+import skbasics
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", params=["wheel", "sdist"])
+def built(request, tmp_path_factory):
+    """Return the names in a freshly built archive, and its metadata."""
+    folder = tmp_path_factory.mktemp(request.param)
+    code = f"import hatchling.build as b; b.build_{request.param}({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    (archive,) = folder.iterdir()
+    if request.param == "wheel":
+        with zipfile.ZipFile(archive) as opened:
+            names = opened.namelist()
+            metadata = opened.read(next(n for n in names if n.endswith("/METADATA")))
+    else:
+        with tarfile.open(archive) as opened:
+            top = f"skbasics-{skbasics.__version__}/"
+            names = [name.removeprefix(top) for name in opened.getnames()]
+            metadata = opened.extractfile(top + "PKG-INFO").read()
+    return names, Metadata.from_email(metadata, validate=True)
+
+
+def test_archives_hold_the_package_and_nothing_else(built):
+    names, _ = built
+    code = {name for name in names if name.endswith(".py")}
+    assert code == {str(path.relative_to(ROOT)) for path in (ROOT / "skbasics").rglob("*.py")}
+    others = [Path(name).name for name in names if name not in code]
+    told = {"METADATA", "WHEEL", "RECORD", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
+    assert set(others) <= told | {".gitignore"}
+    assert "LICENSE" in others
+
+
+def test_metadata_says_what_the_package_is(built):
+    _, metadata = built
+    assert metadata.name == "skbasics"
+    assert str(metadata.version) == skbasics.__version__
+    assert metadata.description.startswith("# skbasics")
+    assert metadata.description_content_type == "text/markdown"
+    assert str(metadata.requires_python) == ">=3.11"
+    needed = {need.name for need in metadata.requires_dist if not need.marker}
+    assert needed == {"numpy", "scikit-learn", "scipy", "threadpoolctl", "torch", "tqdm"}
+    assert {"umap", "plots", "mcmc", "test", "docs"} <= set(metadata.provides_extra)
