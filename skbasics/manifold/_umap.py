@@ -283,9 +283,11 @@ class UMAP(LayoutEstimator):
         """Return the place of each row, which the other rows have no part in.
 
         A new row starts at the mean of its neighbours' places, weighted by its memberships, or at
-        the place of one of them if that is nearer to all, and moves from there by itself, attracted by its neighbours and repelled by rows of the fit
-        that are drawn alike for all new rows. What was laid out does not move. A row of the fit
-        gets its own place, and one that is all but such a row a place beside it.
+        the place of one of them if that is nearer to all. It moves from there by itself, attracted
+        by its neighbours and repelled by rows of the fit that are drawn alike for all new rows.
+        What was laid out does not move. A row of the fit gets its own place (where rows that are
+        the same had different targets, that of the first), and one that is all but such a row a
+        place beside it.
 
         Parameters
         ----------

@@ -1,8 +1,10 @@
 """The map of an embedding: rows as points, coloured by what they are or by how true they lie."""
 
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.neighbors import NearestNeighbors
 
 from skbasics._arrays import as_numpy
@@ -24,7 +26,8 @@ class EmbeddingDisplay:
     places : ndarray of shape (n_samples, 2)
         The points.
     y : ndarray of shape (n_samples,) or None, default=None
-        What colours them: classes (words, or at most 20 whole numbers) or numbers.
+        What colours them: classes (words, or at most 20 whole numbers; -1 is none, and grey) or
+        numbers.
     name : str or None, default=None
         What the colours are, for their bar.
     axes : tuple of two int, default=(0, 1)
@@ -90,7 +93,8 @@ class EmbeddingDisplay:
             Their classes or numbers.
         color_by : {"y", "trustworthiness"}, default="y"
             "trustworthiness" colours each point by how far its neighbours on the map are
-            neighbours in truth (see `row_trustworthiness`).
+            neighbours in truth, by the estimator's `metric` where it has one; y is not looked at.
+            The mean over the points is scikit-learn's `trustworthiness`.
         n_neighbors : int, default=12
             For that.
         axes : tuple of two int, default=(0, 1)
@@ -123,7 +127,8 @@ class EmbeddingDisplay:
             )
         places = np.asarray(as_numpy(estimator.transform(X)))
         if color_by == "trustworthiness":
-            y, name = row_trustworthiness(X, places, n_neighbors), "trustworthiness"
+            metric = getattr(estimator, "metric", "euclidean")
+            y, name = row_trustworthiness(X, places, n_neighbors, metric), "trustworthiness"
         else:
             y, name = _target(y, len(places)), None
         display = cls(places=_plane(places, axes), y=y, name=name, axes=tuple(axes))
@@ -167,15 +172,13 @@ class EmbeddingDisplay:
 
     def _plot_classes(self, size: float, legend: bool) -> None:
         classes = np.unique(self.y)
-        colours = "tab10" if len(classes) <= 10 else "tab20"
-        from matplotlib import colormaps
-
+        colours = _colours(classes)
         self.points_ = [
             self.ax_.scatter(
                 *self.places[self.y == c].T,
                 s=size,
                 linewidths=0,
-                color=colormaps[colours](i % MOST_CLASSES),
+                color=colours[i],
                 label=str(c),
             )
             for i, c in enumerate(classes)
@@ -184,14 +187,28 @@ class EmbeddingDisplay:
             self.ax_.legend(fontsize="x-small", markerscale=2, loc="best")
 
 
-def row_trustworthiness(X: Any, places: np.ndarray, n_neighbors: int = 12) -> np.ndarray:
+def _colours(classes: np.ndarray) -> list[Any]:
+    """Return colours, no two of them alike; grey for -1, which is no class."""
+    from matplotlib import colormaps
+
+    n = len(classes)
+    if n <= MOST_CLASSES:
+        colours = list(map(colormaps["tab10" if n <= 10 else "tab20"], range(n)))
+    else:
+        colours = list(colormaps["turbo"](np.linspace(0, 1, n)))
+    return ["lightgrey" if str(c) == "-1" else own for c, own in zip(classes, colours, strict=True)]
+
+
+def row_trustworthiness(
+    X: Any, places: np.ndarray, n_neighbors: int = 12, metric: Any = "euclidean"
+) -> np.ndarray:
     r"""Return of each row how far its neighbours on the map are neighbours in truth.
 
     .. math::
         1 - \frac{2}{k (2n - 3k - 1)} \sum_{j \in N_k(i)} \max(0, r(i, j) - k)
 
     with :math:`N_k(i)` the k nearest on the map and :math:`r(i, j)` the rank of j among the
-    neighbours of i in truth, by Euclidean distance. The mean over the rows is scikit-learn's
+    neighbours of i in truth. The mean over the rows is scikit-learn's
     `trustworthiness`.
 
     Parameters
@@ -200,6 +217,8 @@ def row_trustworthiness(X: Any, places: np.ndarray, n_neighbors: int = 12) -> np
     places : ndarray of shape (n_samples, n_components)
     n_neighbors : int, default=12
         k, less than half of the rows.
+    metric : str or callable, default="euclidean"
+        The distance in truth; "precomputed" where X has those of all pairs.
 
     Returns
     -------
@@ -211,7 +230,8 @@ def row_trustworthiness(X: Any, places: np.ndarray, n_neighbors: int = 12) -> np
             f"n_neighbors={k} must be at least 1 and less than half of the {n} rows, as for "
             "scikit-learn's trustworthiness."
         )
-    truth = NearestNeighbors(n_neighbors=n - 1, algorithm="brute").fit(X)
+    X = X if sp.issparse(X) else as_numpy(X)
+    truth = NearestNeighbors(n_neighbors=n - 1, algorithm="brute", metric=metric).fit(X)
     order = truth.kneighbors(return_distance=False)
     near = NearestNeighbors(n_neighbors=k).fit(places).kneighbors(return_distance=False)
     rank = np.zeros((n, n), np.int64)
@@ -222,9 +242,12 @@ def row_trustworthiness(X: Any, places: np.ndarray, n_neighbors: int = 12) -> np
 
 def _plane(places: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
     n_axes = places.shape[1]
-    if len(axes) != 2 or not all(0 <= axis < n_axes for axis in axes):
+    if not (
+        np.shape(axes) == (2,)
+        and all(isinstance(axis, Integral) and 0 <= axis < n_axes for axis in axes)
+    ):
         raise ValueError(
-            f"axes={tuple(axes)!r} cannot be shown: the places have {n_axes} components, counted "
+            f"axes={axes!r} cannot be shown: the places have {n_axes} components, counted "
             "from 0, and a map needs two. Fit with n_components=2 or more."
         )
     return places[:, list(axes)]
@@ -236,7 +259,7 @@ def _target(y: Any, n: int) -> np.ndarray | None:
     y = np.asarray(as_numpy(y))
     if y.shape != (n,):
         raise ValueError(f"y has shape {y.shape} for {n} rows; it takes one value a row.")
-    return y
+    return y.astype(str) if y.dtype == object else y
 
 
 def _are_classes(y: np.ndarray) -> bool:
