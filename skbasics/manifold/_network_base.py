@@ -66,7 +66,7 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         rows = np.unique(self._numbers)
         kinds, graph, radius = self._graph(X[torch.from_numpy(rows).to(device)])
         self.graph_ = of_all(graph, *kinds)
-        self.disconnected_ = np.flatnonzero(np.diff(self.graph_.indptr) == 0)
+        self.disconnected_ = data.border.follow(np.flatnonzero(np.diff(self.graph_.indptr) == 0))
         self._edges = Edges.of(graph, X, rows, kinds, radius)
         replica = super()._replica(data, past, shared=shared, **options)
         self._structure = self._structure.bare()
