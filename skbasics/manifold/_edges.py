@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from skbasics.manifold._forces import LONGEST, NEAR, Forces
 from skbasics.network import (
@@ -194,9 +195,8 @@ class EdgePrice(PricedLayer, RandomLayer):
 
     def _price(self, near: Tensor, far: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
         forces = self.forces
-        attracted = torch.log1p(forces.power(near))
-        odds = 1 / forces.power(far + NEAR)  # q / (1 - q), finite at zero
-        repelled = (torch.log1p(odds) * weights).sum(2) * forces.repulsion
+        attracted = softplus(forces.odds(near))
+        repelled = (softplus(-forces.odds(far + NEAR)) * weights).sum(2) * forces.repulsion
         return (shares * (attracted + repelled)).sum(1)
 
     def _cut(self, forces: Tensor) -> Tensor:

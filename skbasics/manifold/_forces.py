@@ -6,6 +6,7 @@ the places, with edges
 .. math:: q_{ij} = \frac{1}{1 + a \|y_i - y_j\|^{2b}}.
 """
 
+import math
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -56,29 +57,29 @@ class Forces(NamedTuple):
             a, b = fitted_curve(asked.spread, asked.min_dist)
         return cls(a, b, float(asked.repulsion_strength), int(asked.negative_sample_rate))
 
-    def power(self, square: Tensor) -> Tensor:
-        """Return a d^2b by squared distances."""
-        # Not pow: its rounding depends on where threads cut the tensor.
-        return square.log().mul_(self.b).exp_() * self.a
+    def odds(self, square: Tensor) -> Tensor:
+        r"""Return :math:`\log (1 - q) / q = \log a\,d^{2b}` by squared distances."""
+        # Neither pow nor sigmoid: their rounding depends on where threads cut the tensor.
+        return square.log().mul_(self.b).add_(math.log(self.a))
 
     def attraction(self, square: Tensor) -> Tensor:
         r"""Return :math:`\partial \log q / \partial y_i` over :math:`y_i - y_j`.
 
-        .. math:: \frac{-2ab\,d^{2(b-1)}}{1 + a\,d^{2b}}
+        .. math:: \frac{-2ab\,d^{2(b-1)}}{1 + a\,d^{2b}} = -2b\,\frac{1 - q}{d^2}
         """
-        power = self.power(square)
-        smallest = torch.finfo(square.dtype).tiny
-        slope = power / square.clamp(min=smallest)
-        return slope.mul_(-2 * self.b).div_(power.add_(1))
+        square = square.clamp(min=torch.finfo(square.dtype).tiny)
+        inverse = self.odds(square).neg_().exp_()
+        return inverse.add_(1).mul_(square).reciprocal_().mul_(-2 * self.b)
 
     def rejection(self, square: Tensor) -> Tensor:
         r"""Return :math:`\gamma\,\partial \log (1 - q) / \partial y_i` over :math:`y_i - y_l`.
 
-        .. math:: \frac{2 \gamma b}{\delta^2 (1 + a\,\delta^{2b})}, \qquad \delta^2 = d^2 + 0.001
+        .. math:: \frac{2 \gamma b}{\delta^2 (1 + a\,\delta^{2b})} = 2 \gamma b\,\frac{q}{\delta^2},
+            \qquad \delta^2 = d^2 + 0.001
         """
         moved = square + NEAR
-        slope = self.power(moved).add_(1).mul_(moved)
-        return slope.reciprocal_().mul_(2 * self.b * self.repulsion)
+        slope = self.odds(moved).exp_().add_(1).mul_(moved).reciprocal_()
+        return slope.mul_(2 * self.b * self.repulsion)
 
 
 def fitted_curve(spread: float, min_dist: float) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from skbasics.manifold._forces import LONGEST, Forces
 from skbasics.manifold._fuzzy import linked, memberships, scales
@@ -80,7 +81,7 @@ def _starts(degree: Tensor, index: Tensor, frozen: Frozen) -> Tensor:
     mean = (shares[..., None] * neighbours).sum(1, keepdim=True)
     candidates = torch.cat([mean, neighbours], 1)
     apart = _square(candidates[:, :, None] - neighbours[:, None])
-    cost = (torch.log1p(frozen.forces.power(apart)) * degree[:, None]).sum(-1)
+    cost = (softplus(frozen.forces.odds(apart)) * degree[:, None]).sum(-1)
     best = cost.argmin(1)
     return candidates[torch.arange(len(best), device=best.device), best]
 
@@ -119,7 +120,6 @@ def _near_known_rows(Y: Tensor, neighbors: Neighbors, frozen: Frozen) -> Tensor:
 
 def meant(neighbors: Neighbors, rows: Tensor, forces: Forces) -> Tensor:
     """Return rows that places stand for: means of rows placed nearby, weighted by q."""
-    distance = neighbors.distance.double().clamp(min=1e-150, max=1e150)
-    closeness = -torch.log1p(forces.a * distance.pow(2 * forces.b))
-    shares = torch.softmax(closeness.clamp(min=-700), 1)
+    distance = neighbors.distance.double().clamp(max=1e150)
+    shares = torch.softmax(-softplus(forces.odds(distance.square())), 1)
     return (shares[..., None] * rows[neighbors.index].double()).sum(1)
