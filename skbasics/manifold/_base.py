@@ -187,7 +187,8 @@ class LayoutEstimator(
         return {
             "_rows": X,
             "_keys": None if X is None else border.follow(row_keys(task.X).view(np.int64)),
-            "_distance": (self.metric, self.metric_kwds or {}, self.local_connectivity),
+            "_distance": (self.metric, self.metric_kwds or {}),
+            "_local_connectivity": self.local_connectivity,
             "_rate": self.learning_rate,
             "_first": border.follow(first),
             "_n_neighbors": task.n_neighbors,
@@ -219,7 +220,7 @@ class LayoutEstimator(
             embedding[first].double(),
             as_tensor(self._nearest, device=device),
             self._mean_distance,
-            self._distance[2],
+            self._local_connectivity,
             Forces(*self._curve),
             self._rate,
             min(NEW_EPOCHS, self.n_epochs_),
@@ -254,8 +255,7 @@ class LayoutEstimator(
         return tuple(as_features(M, device, dtype) for M in (X, self._rows))
 
     def _fitted_measure(self, rows: Any) -> Measure:
-        metric, keywords, _ = self._distance
-        return resolve_metric(metric, keywords, sp.issparse(rows)).fitted(rows)
+        return resolve_metric(*self._distance, sp.issparse(rows)).fitted(rows)
 
     def _check_invertible(self, X: Any) -> None:
         if X.shape[1] != self._n_features_out:
