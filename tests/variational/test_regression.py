@@ -114,11 +114,12 @@ def test_mean_field_has_the_variances_of_the_precision():
 
 
 def test_a_mean_field_that_is_too_narrow_is_warned_of():
-    x = RNG.normal(size=(50, 1))
-    twins = np.hstack([x + 0.05 * RNG.normal(size=(50, 1)) for _ in range(6)])
-    model = VariationalRegressor(inference="mean_field")
+    rng = np.random.RandomState(0)
+    x = rng.normal(size=(50, 1))
+    twins = np.hstack([x + 0.05 * rng.normal(size=(50, 1)) for _ in range(6)])
+    model = VariationalRegressor(inference="mean_field", random_state=0)
     with pytest.warns(UserWarning, match="mean_field.*does not cover") as caught:
-        model.fit(twins, x[:, 0] + 0.1 * RNG.normal(size=50))
+        model.fit(twins, x[:, 0] + 0.1 * rng.normal(size=50))
     assert len(caught) == 1
     assert model.pareto_k_ > 0.7
 
