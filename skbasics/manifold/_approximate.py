@@ -9,7 +9,8 @@ import scipy.sparse as sp
 import torch
 
 from skbasics._arrays import as_numpy
-from skbasics.manifold._metrics import Given, Measure
+from skbasics.manifold._fuzzy import membership_graph, union
+from skbasics.manifold._metrics import Measure
 from skbasics.manifold._neighbors import Neighbors, in_order, nearest
 
 MANY = 20000
@@ -44,9 +45,18 @@ def neighbors_among(X: Any, k: int, measure: Measure, n_jobs: int | None = -1) -
     return _own_first(index, distance)
 
 
+def graph_of(
+    X: Any, k: int, measure: Measure, asked: Any, n_jobs: int | None = -1
+) -> tuple[sp.csr_matrix, Neighbors]:
+    """Return the fuzzy graph of rows, as an estimator's parameters ask for it, and neighbours."""
+    neighbors = neighbors_among(X, k, measure, n_jobs)
+    directed = membership_graph(neighbors, asked.local_connectivity, measure.limit)
+    return union(directed, asked.set_op_mix_ratio), neighbors
+
+
 def descends(n: int, measure: Measure) -> bool:
     """Whether the neighbours of n rows are found by descent; nothing is imported for that."""
-    if n <= MANY or measure.indexed_as is None or isinstance(measure, Given):
+    if n <= MANY or measure.indexed_as is None:
         return False
     return find_spec("pynndescent") is not None
 

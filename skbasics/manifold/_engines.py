@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import SEED_BOUND, as_numpy
-from skbasics.manifold._approximate import neighbors_among
+from skbasics.manifold._approximate import graph_of, neighbors_among
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import Forces
-from skbasics.manifold._fuzzy import mean_distance, membership_graph, union
+from skbasics.manifold._fuzzy import mean_distance
 from skbasics.manifold._layout import default_epochs, layout
 from skbasics.manifold._metrics import Given, Measure
 from skbasics.manifold._neighbors import Neighbors, nearest
@@ -98,9 +98,7 @@ class Layout:
 def fuzzy(task: Task) -> tuple[sp.csr_matrix, Neighbors]:
     """Return the graph of the rows, which minds the target where there is one."""
     X, asked = task.X, task.asked
-    neighbors = neighbors_among(X, task.n_neighbors, task.measure, asked.n_jobs)
-    directed = membership_graph(neighbors, asked.local_connectivity, task.measure.limit)
-    graph = union(directed, asked.set_op_mix_ratio)
+    graph, neighbors = graph_of(X, task.n_neighbors, task.measure, asked, asked.n_jobs)
     if task.y is None or graph.nnz == 0:
         return graph, neighbors
     if asked.target_metric == "categorical":

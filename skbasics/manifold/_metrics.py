@@ -122,18 +122,19 @@ class Products(Measure):
         return torch.cdist(Q, T, compute_mode="donot_use_mm_for_euclid_dist").square_()
 
     def between(self, Q: Tensor, T: Tensor) -> Tensor:
-        return self.of_squares(self.direct(Q, T), Q, T)
+        return self.of_squares(self.direct(Q, T), Q, present(T))
 
-    def of_squares(self, squares: Tensor, Q: Tensor, T: Tensor) -> Tensor:
-        """Return distances by squares ``(n, k)``, rows ``(n, d)`` and those ``(n, k, d)``."""
+    def of_squares(self, squares: Tensor, Q: Tensor, others: Tensor) -> Tensor:
+        """Return distances by squares ``(n, k)``, and by whether the `others` are `present`."""
         if self.kind == "euclidean":
             return squares.sqrt()
         # 1 - x^T y, where rows are of length one, or of none.
-        missing = 2 - _nonzero(Q)[:, None] - _nonzero(T)
+        missing = 2 - present(Q)[:, None] - others
         return (squares + missing) / 2
 
 
-def _nonzero(X: Tensor) -> Tensor:
+def present(X: Tensor) -> Tensor:
+    """Return one for each row that has a length, and zero for the others."""
     return (X != 0).any(-1).to(X.dtype)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skbasics.manifold._metrics import Measure, Products
+from skbasics.manifold._metrics import Measure, Products, present
 
 BLOCK_NUMBERS = 2**23
 """Distances that are held at a time."""
@@ -83,12 +83,15 @@ class Centred(NamedTuple):
         The squared lengths of the rows.
     largest : Tensor
         Of those.
+    present : Tensor of shape (n,)
+        Whether a row had a length before.
     """
 
     middle: Tensor
     rows: Tensor
     squares: Tensor
     largest: Tensor
+    present: Tensor
 
     @classmethod
     def of(cls, T: Tensor) -> "Centred":
@@ -96,7 +99,7 @@ class Centred(NamedTuple):
         middle = T.mean(0)
         rows = T - middle
         squares = _squares(rows)
-        return cls(middle, rows, squares, squares.max())
+        return cls(middle, rows, squares, squares.max(), present(T))
 
     def nearest(self, Q: Tensor, k: int, own: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return squared distances and numbers of k rows, and by how much squares may be wrong."""
@@ -132,7 +135,8 @@ def _by_products(
         where = None if own is None else own.to(unsure.device)[unsure]
         direct = _smallest(_without(measure.direct(Q[unsure], T), where), k)
         squares[unsure], index[unsure] = direct
-    return _measured(squares, index, Q, T, measure), index
+    found = measure.of_squares(squares.clamp(min=0), Q, centred.present[index])
+    return torch.where(squares == -torch.inf, squares, found), index  # its own still the smallest
 
 
 def _chunks(Q: Tensor, index: Tensor, width: int) -> list[tuple[Tensor, Tensor]]:
@@ -151,14 +155,6 @@ def _without(distances: Tensor, own: Tensor | None) -> Tensor:
 
 def _smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return torch.topk(distances, min(k, distances.shape[1]), dim=1, largest=False)
-
-
-def _measured(squares: Tensor, index: Tensor, Q: Tensor, T: Tensor, measure: Products) -> Tensor:
-    """Return distances in place of squares, a row's own still the smallest."""
-    step = max(1, BLOCK_NUMBERS // (index.shape[1] * max(1, T.shape[1])))
-    chunks = zip(_chunks(Q, index, T.shape[1]), squares.split(step), strict=True)
-    found = torch.cat([measure.of_squares(s.clamp(min=0), q, T[c]) for (q, c), s in chunks])
-    return torch.where(squares == -torch.inf, squares, found)
 
 
 def in_order(distance: Tensor, index: Tensor, own: Tensor | None) -> Neighbors:

@@ -12,11 +12,10 @@ from skbasics._arrays import compute_device
 from skbasics._base import NetworkEstimator
 from skbasics._data import Checked, Sample, as_features, check_rows, floating_dtype
 from skbasics._replica import Replica
-from skbasics.manifold._approximate import neighbors_among
+from skbasics.manifold._approximate import graph_of
 from skbasics.manifold._distinct import distinct, of_all
 from skbasics.manifold._edges import Edges, NoLoss, ScaledSquaredError
 from skbasics.manifold._forces import Forces
-from skbasics.manifold._fuzzy import membership_graph, union
 from skbasics.manifold._metrics import resolve_metric
 from skbasics.manifold._neighbors import clipped
 from skbasics.manifold._structure import MapNetwork
@@ -99,9 +98,7 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         n_neighbors = clipped(self.n_neighbors, X.shape[0])
         graph = sp.csr_matrix((1, 1))
         if X.shape[0] > 1:
-            neighbors = neighbors_among(X, n_neighbors, measure)
-            directed = membership_graph(neighbors, self.local_connectivity, measure.limit)
-            graph = union(directed, self.set_op_mix_ratio)
+            graph, neighbors = graph_of(X, n_neighbors, measure, self)
         if graph.nnz == 0:
             raise ValueError(
                 f"metric={self.metric!r} finds that no two of these {kind.size} rows are "
