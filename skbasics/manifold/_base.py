@@ -17,7 +17,7 @@ from skbasics._data import as_features, floating_dtype
 from skbasics._documented import Documented
 from skbasics._sklearn import CallbackSupportMixin, validate_data
 from skbasics.manifold._approximate import MANY, descends
-from skbasics.manifold._distinct import distinct, known_as, of_all, row_keys
+from skbasics.manifold._distinct import distinct, known_as, of_all, row_keys, with_target
 from skbasics.manifold._engines import Layout, Task, by_torch, by_umap, epochs_of
 from skbasics.manifold._extra import has_umap
 from skbasics.manifold._forces import Forces
@@ -82,13 +82,15 @@ class LayoutEstimator(
         """Return what is to be laid out, whose rows are distinct, and where they come from."""
         n = rows.shape[0]
         measure = resolve_metric(self.metric, self.metric_kwds or {}, sp.issparse(rows))
-        first, places = distinct(rows, y)
+        keys = row_keys(rows)
+        first, places = distinct(with_target(keys, y))
         rows = _some(rows, first)
         if self.metric == "precomputed":
             rows = rows[:, torch.from_numpy(first).to(rows.device)]
         init = self._init(n)
         task = Task(
             rows,
+            keys[first],
             None if y is None else y[first],
             measure.fitted(rows),
             clipped(self.n_neighbors, len(first)),
@@ -186,7 +188,7 @@ class LayoutEstimator(
             X = X.copy() if sp.issparse(X) else border.as_caller(X.clone())
         return {
             "_rows": X,
-            "_keys": None if X is None else border.follow(row_keys(task.X).view(np.int64)),
+            "_keys": None if X is None else border.follow(task.keys.view(np.int64)),
             "_distance": (self.metric, self.metric_kwds or {}),
             "_local_connectivity": self.local_connectivity,
             "_rate": self.learning_rate,

@@ -10,7 +10,7 @@ from skbasics._arrays import as_numpy
 Array = np.ndarray
 
 
-def row_keys(X: Any, y: Array | None = None) -> Array:
+def row_keys(X: Any) -> Array:
     r"""Return a number of 64 bits for each row, the same for the same row, dense or sparse.
 
     It is :math:`\sum_j m_j\,h(x_j)` modulo :math:`2^{64}`, with h a mixing of the bits that leaves
@@ -19,20 +19,18 @@ def row_keys(X: Any, y: Array | None = None) -> Array:
     Parameters
     ----------
     X : Tensor, array or sparse matrix
-    y : ndarray of shape (n_samples, n_targets) or None
-        What a row is to agree in as well.
     """
-    keys = _summed(X)
-    return keys if y is None else keys * np.uint64(3) + _summed(y)
-
-
-def _summed(X: Any) -> Array:
     draws = np.random.RandomState(0)
     odd = draws.randint(0, 2**63, X.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     if sp.issparse(X):
         X = X.tocsr()
         return sp.csr_matrix((_mixed(X.data), X.indices, X.indptr), X.shape) @ odd
     return _mixed(as_numpy(X)) @ odd
+
+
+def with_target(keys: Array, y: Array | None) -> Array:
+    """Return keys of rows that are to agree in their target as well, where there is one."""
+    return keys if y is None else keys * np.uint64(3) + row_keys(y)
 
 
 def _mixed(values: Array) -> Array:
@@ -44,16 +42,9 @@ def _mixed(values: Array) -> Array:
     return bits ^ (bits >> np.uint64(33))
 
 
-def distinct(X: Any, y: Array | None = None) -> tuple[Array, Array]:
-    """Return the first of each kind of row, and for every row the place of its kind among them.
-
-    Parameters
-    ----------
-    X : Tensor or sparse matrix
-    y : ndarray of shape (n_samples, n_targets) or None
-        Rows of one kind have one target, too.
-    """
-    _, first, kind = np.unique(row_keys(X, y), return_index=True, return_inverse=True)
+def distinct(keys: Array) -> tuple[Array, Array]:
+    """Return the first of each kind of row, and for every row the place of its kind among them."""
+    _, first, kind = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))

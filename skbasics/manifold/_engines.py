@@ -32,6 +32,8 @@ class Task:
     Attributes
     ----------
     X : Tensor or sparse matrix of shape (n, n_features)
+    keys : ndarray of uint64, shape (n,)
+        By which the rows are known again.
     y : ndarray of shape (n, n_targets) or None
     measure : Measure
     n_neighbors, n_components : int
@@ -45,6 +47,7 @@ class Task:
     """
 
     X: Any
+    keys: np.ndarray
     y: np.ndarray | None
     measure: Measure
     n_neighbors: int

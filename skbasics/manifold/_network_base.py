@@ -13,7 +13,7 @@ from skbasics._base import NetworkEstimator
 from skbasics._data import Checked, Sample, as_features, check_rows, floating_dtype
 from skbasics._replica import Replica
 from skbasics.manifold._approximate import graph_of
-from skbasics.manifold._distinct import distinct, of_all
+from skbasics.manifold._distinct import distinct, of_all, row_keys
 from skbasics.manifold._edges import Edges, NoLoss, ScaledSquaredError
 from skbasics.manifold._forces import Forces
 from skbasics.manifold._metrics import resolve_metric
@@ -92,7 +92,7 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self, X: Tensor
     ) -> tuple[tuple[np.ndarray, np.ndarray], sp.csr_matrix, Tensor | None]:
         """Return the kinds of rows, their fuzzy graph, and how far noise moves each."""
-        first, kind = distinct(X)
+        first, kind = distinct(row_keys(X))
         X = X[torch.from_numpy(first).to(X.device)]
         measure = resolve_metric(self.metric, self.metric_kwds or {}, sparse=False).fitted(X)
         n_neighbors = clipped(self.n_neighbors, X.shape[0])

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from skbasics import UMAP
 from skbasics.manifold import _approximate
 from skbasics.manifold._approximate import neighbors_among
-from skbasics.manifold._distinct import distinct
+from skbasics.manifold._distinct import distinct, row_keys, with_target
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import fitted_curve
 from skbasics.manifold._fuzzy import membership_graph, union
@@ -130,10 +130,10 @@ def test_distances_by_descent_are_those_of_all_pairs(metric):
 def test_distinct_rows():
     rows = np.array([[0.0, 1], [2, 3], [-0.0, 1], [2, 3], [2, 4]])
     for X in (torch.from_numpy(rows), sp.csr_matrix(rows)):
-        first, places = distinct(X, None)
+        first, places = distinct(row_keys(X))
         assert first.tolist() == [0, 1, 4]
         assert places.tolist() == [0, 1, 0, 1, 2]
-    first, _ = distinct(torch.from_numpy(rows), np.array([[0.0], [0], [0], [1], [0]]))
+    first, _ = distinct(with_target(row_keys(rows), np.array([[0.0], [0], [0], [1], [0]])))
     assert first.tolist() == [0, 1, 3, 4]
 
 
