@@ -86,8 +86,14 @@ SPECIMENS = [
     Specimen("MLPClassifier", MLPClassifier(**_QUICK)),
     Specimen("MLPRegressor", MLPRegressor(**_QUICK)),
     Specimen("MLPClassifier, every option", MLPClassifier(**_QUICK, batch_norm=True, dropout=0.2)),
-    Specimen("MLPRegressor, lbfgs", MLPRegressor((5,), optimizer="lbfgs", max_iter=4)),
-    Specimen("MLPRegressor, newton", MLPRegressor((2,), "tanh", optimizer="newton", max_iter=3)),
+    Specimen(
+        "MLPRegressor, lbfgs",
+        MLPRegressor((5,), optimizer="lbfgs", max_iter=4, random_state=0),
+    ),
+    Specimen(
+        "MLPRegressor, newton",
+        MLPRegressor((2,), "tanh", optimizer="newton", max_iter=3, random_state=0),
+    ),
     Specimen("ConvNetClassifier", ConvNetClassifier([Conv2d(3, (2, 1))], **_IMAGES)),
     Specimen("ConvNetRegressor", ConvNetRegressor([Conv2d(3, (2, 1))], **_IMAGES)),
     Specimen("Autoencoder", Autoencoder(**_CODES)),
