@@ -1,0 +1,42 @@
+"""What happens to an estimator in a process that has never seen it."""
+
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PREDICTIONS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
+CODE = """
+import pickle, sys
+with open(sys.argv[1], "rb") as file:
+    function, tasks = pickle.load(file)
+with open(sys.argv[1], "wb") as file:
+    pickle.dump([function(*task) for task in tasks], file)
+"""
+
+
+def in_a_fresh_process(function: Callable, tasks: list[tuple]) -> list[Any]:
+    """Return what a function of this file makes of some tasks, elsewhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tasks.pickle"
+        path.write_bytes(pickle.dumps((function, tasks)))
+        command = [sys.executable, "-W", "ignore", "-c", CODE, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        return pickle.loads(path.read_bytes())
+
+
+def outputs(fitted: Any, X: Any) -> dict[str, Any]:
+    """Return what every method of prediction makes of some rows."""
+    return {name: getattr(fitted, name)(X) for name in PREDICTIONS if hasattr(fitted, name)}
+
+
+def continued(estimator: Any, calls: list[tuple[str, tuple, dict]]) -> Any:
+    """Return an estimator after some calls of its methods."""
+    for method, args, keywords in calls:
+        getattr(estimator, method)(*args, **keywords)
+    return estimator
