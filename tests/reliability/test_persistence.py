@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import skbasics
 from skbasics import PCA, MLPRegressor
-from tests.reliability.fresh import in_a_fresh_process, outputs
+from tests.reliability.saving import in_a_fresh_process, outputs, same
 from tests.reliability.specimens import SPECIMENS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not cover the posterior")
@@ -38,25 +38,6 @@ def saved(name):
 
 def fitted(specimen):
     return pickle.loads(saved(specimen.name))
-
-
-def same(found, expected):
-    """Whether two things agree to the last bit: containers, arrays, our own objects."""
-    assert type(found) is type(expected)
-    if isinstance(expected, dict):
-        assert list(found) == list(expected)
-        for name in expected:
-            same(found[name], expected[name])
-    elif isinstance(expected, (list, tuple)):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected, strict=True):
-            same(one, other)
-    elif isinstance(expected, np.random.RandomState):
-        same(found.get_state(), expected.get_state())
-    elif sp.issparse(expected) or type(expected).__module__.startswith("skbasics."):
-        same(vars(found), vars(expected))
-    else:
-        np.testing.assert_array_equal(found, expected)
 
 
 def check_same(loaded, original, specimen):

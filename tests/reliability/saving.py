@@ -1,4 +1,4 @@
-"""What happens to an estimator in a process that has never seen it."""
+"""What becomes of an estimator elsewhere, and whether it is still the same."""
 
 import pickle
 import subprocess
@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
 
 ROOT = Path(__file__).parents[2]
 PREDICTIONS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
@@ -40,3 +43,22 @@ def continued(estimator: Any, calls: list[tuple[str, tuple, dict]]) -> Any:
     for method, args, keywords in calls:
         getattr(estimator, method)(*args, **keywords)
     return estimator
+
+
+def same(found, expected):
+    """Whether two things agree to the last bit: containers, arrays, our own objects."""
+    assert type(found) is type(expected)
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for name in expected:
+            same(found[name], expected[name])
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            same(one, other)
+    elif isinstance(expected, np.random.RandomState):
+        same(found.get_state(), expected.get_state())
+    elif sp.issparse(expected) or type(expected).__module__.startswith("skbasics."):
+        same(vars(found), vars(expected))
+    else:
+        np.testing.assert_array_equal(found, expected)
