@@ -10,23 +10,24 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 ROOT = Path(__file__).parents[2]
 PREDICTIONS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
 CODE = """
 import pickle, sys
 with open(sys.argv[1], "rb") as file:
-    function, tasks = pickle.load(file)
+    tasks = pickle.load(file)
 with open(sys.argv[1], "wb") as file:
-    pickle.dump([function(*task) for task in tasks], file)
+    pickle.dump([function(*arguments) for function, arguments in tasks], file)
 """
 
 
-def in_a_fresh_process(function: Callable, tasks: list[tuple]) -> list[Any]:
-    """Return what a function of this file makes of some tasks, elsewhere."""
+def in_a_fresh_process(tasks: list[tuple[Callable, tuple]]) -> list[Any]:
+    """Return what functions of this file make of their arguments, elsewhere."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tasks.pickle"
-        path.write_bytes(pickle.dumps((function, tasks)))
+        path.write_bytes(pickle.dumps(tasks))
         command = [sys.executable, "-W", "ignore", "-c", CODE, str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.returncode == 0, done.stderr
@@ -60,5 +61,7 @@ def same(found, expected):
         same(found.get_state(), expected.get_state())
     elif sp.issparse(expected) or type(expected).__module__.startswith("skbasics."):
         same(vars(found), vars(expected))
+    elif isinstance(expected, torch.Tensor):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
     else:
         np.testing.assert_array_equal(found, expected)

@@ -30,7 +30,7 @@ from skbasics import (
     StreamPipeline,
     VAETransformer,
 )
-from tests.reliability.saving import continued, in_a_fresh_process, same
+from tests.reliability.saving import continued, in_a_fresh_process, outputs, same
 from tests.reliability.specimens import SPECIMENS, Specimen
 
 RATE = 0.02
@@ -147,8 +147,12 @@ def test_copies_go_on(name):
     same(state(original), state(pickle.loads(dumped)))  # which its copies left as it was
 
 
-def test_it_goes_on_in_a_fresh_process():
-    halves = [half_way(name) for name in CASES]
-    tasks = [(pickle.loads(dumped), after) for dumped, after in halves]
-    for name, found in zip(CASES, in_a_fresh_process(continued, tasks), strict=True):
-        same(state(found), never_saved(name))
+def test_in_a_fresh_process_they_predict_the_same_and_go_on():
+    """One process for all, for its start takes longest."""
+    going = [(continued, (pickle.loads(half_way(name)[0]), half_way(name)[1])) for name in CASES]
+    using = [(outputs, (specimen.fitted(), specimen.data()[0])) for specimen in SPECIMENS]
+    found = in_a_fresh_process(going + using)
+    for name, gone in zip(CASES, found[: len(going)], strict=True):
+        same(state(gone), never_saved(name))
+    for (_, task), used in zip(using, found[len(going) :], strict=True):
+        same(used, outputs(*task))
