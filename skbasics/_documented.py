@@ -1,9 +1,11 @@
-"""Where an estimator is documented, for its picture in a notebook."""
+"""What every estimator has beside its mathematics: a page of documentation, a version."""
+
+from skbasics._versioned import Versioned
 
 SITE = "https://skbasics.readthedocs.io/en/stable"
 
 
-class Documented:
+class Documented(Versioned):
     """An estimator whose HTML representation leads to its page of the API."""
 
     _doc_link_module = "skbasics"

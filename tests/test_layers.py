@@ -12,8 +12,8 @@ import skbasics
 
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
-    ["_sklearn", "_fingerprint", "_documented"],
-    ["_adoption"],
+    ["_sklearn", "_fingerprint", "_versioned"],
+    ["_adoption", "_documented"],
     [
         *("_values", "_arrays", "_averages", "_derivatives", "_atomic", "_gaussian"),
         *("_inner", "_axes", "_tables"),

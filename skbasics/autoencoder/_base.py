@@ -335,7 +335,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             features are yes-no.
         """
         check_is_fitted(self)
-        architecture, n_encoder = self._structure.plain(), self._structure.n_encoder
+        architecture, n_encoder = self._structure.plain(), self._structure.n_plain_encoder
         parts = {"encoder": slice(n_encoder), "decoder": slice(n_encoder, None)}
         learned = self._learned_on(None)
         modules = {name: architecture.to_module(*learned, part) for name, part in parts.items()}

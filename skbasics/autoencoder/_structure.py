@@ -220,6 +220,11 @@ class AutoencoderNetwork(NamedTuple):
         """How many leading layers of the architecture make the code."""
         return len(self._encoder(()))
 
+    @property
+    def n_plain_encoder(self) -> int:
+        """How many leading layers of `plain` do so: dropout is among them."""
+        return len(self._encoder([self]))
+
     def architecture(self, stack: Sequence["AutoencoderNetwork"] = ()) -> Architecture:
         """Return the layers that train a stack of such structures; for prediction, of none."""
         return Architecture([*self._encoder(stack), *self._decoder(stack)])
