@@ -8,7 +8,7 @@ from skbasics._sklearn import fit_context, with_callbacks
 
 
 def atomic(method: Callable) -> Callable:
-    """Decorate a method that learns: if it fails or is interrupted, its object is as before."""
+    """Decorate a method that changes its object: if it fails, its object is as before."""
 
     @functools.wraps(method)
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
