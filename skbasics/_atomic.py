@@ -8,15 +8,18 @@ from skbasics._sklearn import fit_context, with_callbacks
 
 
 def atomic(method: Callable) -> Callable:
-    """Decorate a method that learns: if it fails or is interrupted, its object is as before."""
+    """Decorate a method that changes its object: if it fails, its object is as before."""
 
     @functools.wraps(method)
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = vars(self).copy()
+        record = before.get("_history", {})  # the only thing that grows in place
+        lengths = {name: len(values) for name, values in record.items()}
         try:
             return method(self, *args, **kwargs)
         except BaseException:
             restore(self, before)
+            _cut_back(record, lengths)
             raise
 
     return guarded
@@ -26,6 +29,14 @@ def restore(target: Any, attributes: dict[str, Any]) -> None:
     """Give an object the attributes that it had before, and no others."""
     vars(target).clear()
     vars(target).update(attributes)
+
+
+def _cut_back(record: dict[str, list], lengths: dict[str, int]) -> None:
+    for name in list(record):
+        if name in lengths:
+            del record[name][lengths[name] :]
+        else:
+            del record[name]
 
 
 def forget(estimator: Any, private: Collection[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skbasics._atomic import atomic
 from skbasics._documented import Documented
 from skbasics._values import Value
 from skbasics.optim import resolve_optimizer
@@ -75,11 +76,13 @@ class EngineParameters(Documented, BaseEstimator):
             )
         return tuple(int(size) for size in sizes)
 
+    @atomic
     def set_params(self, **params: Any) -> Self:
         """Set parameters, nested ones too; a value is replaced by a changed copy.
 
         ``set_params(optimizer__learning_rate=0.1)`` works while ``optimizer`` is still a name,
-        and never touches an optimizer object that another estimator may share.
+        and never touches an optimizer object that another estimator may share. If one cannot be
+        set, none is.
 
         Parameters
         ----------

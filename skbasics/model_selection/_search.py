@@ -11,6 +11,7 @@ import numpy as np
 from sklearn import model_selection
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
+from skbasics._atomic import atomic
 from skbasics._documented import Documented
 from skbasics.model_selection._stacking import TrainingSplitter, stacks_for
 
@@ -22,8 +23,9 @@ class StackedSearch:
     were trained: it finds the networks made, and scores them.
     """
 
+    @atomic
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Run fit with all sets of parameters.
+        """Run fit with all sets of parameters; if it fails, the search is as it was before.
 
         Parameters
         ----------
