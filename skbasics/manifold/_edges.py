@@ -199,6 +199,9 @@ class EdgePrice(PricedLayer, RandomLayer):
         repelled = (softplus(-forces.odds(far + NEAR)) * weights).sum(2) * forces.repulsion
         return (shares * (attracted + repelled)).sum(1)
 
+    def go_downhill(self) -> None:
+        self.longest = np.inf
+
     def _cut(self, forces: Tensor) -> Tensor:
         return forces.clamp_(-self.longest, self.longest)
 

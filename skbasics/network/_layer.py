@@ -154,6 +154,9 @@ class PricedLayer(Layer):
     def price(self, X: Tensor, training: TrainingPass) -> Tensor:
         """Return the K prices as a pure function of the input."""
 
+    def go_downhill(self) -> None:
+        """Pass the derivative of the price back from now on, also where training does better."""
+
     @property
     def measures(self) -> Tensor:
         """What is recorded; the prices, unless they are only part of it."""
