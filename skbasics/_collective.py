@@ -4,7 +4,7 @@ Nothing here is asked for unless a fit is made inside of `skbasics.distributed.d
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -27,6 +27,8 @@ class Group:
     ----------
     rank, size : int
         This process's place, and how many there are.
+    agreed : bool or None
+        Whether all ranks are to train together; None before they have told each other.
     broken : str or None
         By what the ranks may have fallen out of step.
     """
@@ -34,8 +36,8 @@ class Group:
     def __init__(self, group: Any) -> None:
         self.group = group
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+        self.agreed: bool | None = None
         self.broken: str | None = None
-        self._training = False
 
     @contextmanager
     def fitting(self) -> Iterator[None]:
@@ -45,19 +47,27 @@ class Group:
                 f"An earlier fit in this data_parallel context ended on rank {self.rank} by "
                 f"{self.broken}, and the ranks may be out of step. Start the processes again."
             )
-        self._training = False
+        self.agreed = None
         try:
             yield
-        except ValueError:  # of data and divergence, by which all ranks fail alike
+        except Exception as error:
+            self._end(error)
             raise
         except BaseException as error:
-            if self._training:
-                self.broken = self.broken or type(error).__name__
+            self.broken = type(error).__name__
             raise
 
-    def begin_training(self) -> None:
-        """Note that the ranks have agreed on a fit, and depend on each other from here on."""
-        self._training = True
+    def _end(self, error: Exception) -> None:
+        """Tell the others of an error that they may not have, if they wait for word of this rank.
+
+        Once all train, those that have it wait no longer, and others do until the timeout.
+        """
+        refused = isinstance(error, NotImplementedError)  # which all ranks are, and all at once
+        if self.agreed is None and not (self.broken or refused):
+            with suppress(RuntimeError):  # there is an error to tell of already
+                self.gather({"error": f"{type(error).__name__}: {error}"})
+        elif self.agreed and not isinstance(error, ValueError):  # by which all ranks fail alike
+            self.broken = self.broken or type(error).__name__
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in their order."""
@@ -76,11 +86,12 @@ class Group:
         try:
             collective()
         except RuntimeError as error:
+            cause = str(error).partition("\n")[0]
             self.broken = "the loss of another rank"
             raise RuntimeError(
                 f"Rank {self.rank} of {self.size} lost another rank in data-parallel training: it "
                 "has ended, failed, or did not answer in the group's timeout. Look at the other "
-                "ranks' output, and start the processes again."
+                f"ranks' output, and start the processes again. ({cause})"
             ) from error
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skbasics._arrays import as_tensor
+from skbasics._arrays import as_tensor, compute_device
 from skbasics._collective import Group
 from skbasics._data import Checked
 from skbasics._shards import Shard
-from skbasics.network import CallableLoss, resolve_loss
+from skbasics.network import CallableLoss
 from skbasics.optim import FirstOrder, resolve_optimizer
 
 OWN = {"random_state", "device", "verbose"}
@@ -33,13 +33,13 @@ def refuse_alone(estimator: Any, first: bool) -> None:
     loss = getattr(estimator, "loss", None)
     reasons = {
         "warm_start=True on a fitted estimator": (not first, "fit a clone(estimator)"),
-        f"optimizer={optimizer.rule}": (
+        f"optimizer={type(optimizer).__name__}": (
             not isinstance(optimizer, FirstOrder),
             "take a first-order rule, optimizer='adam'",
         ),
         "a callable activation": (callable(estimator.activation), "name one: activation='relu'"),
         "a callable loss": (
-            loss is not None and isinstance(resolve_loss(loss), CallableLoss),
+            callable(loss) or isinstance(loss, CallableLoss),
             "take a value such as loss='huber'",
         ),
         "a callable augment": (
@@ -90,9 +90,13 @@ def begin(
     ValueError
         If it has on another, or the ranks do not agree.
     """
-    given = [part is not None for part in held_out]
-    data, states = _gathered(check, group, lambda: _terms(estimator, given), random_state)
-    group.begin_training()
+
+    def checked() -> Checked:
+        data = check()
+        compute_device(data.border, estimator.device)  # raises if there is none
+        return data
+
+    data, states = _gathered(checked, group, lambda: _terms(estimator, held_out), random_state)
     return data, states[0]
 
 
@@ -114,9 +118,11 @@ def _gathered(
     except Exception as error:
         mine, failure = {"error": f"{type(error).__name__}: {error}"}, error
     ranks = group.gather(mine | {"more": more})
+    group.agreed = False
     if failure is not None:
         raise failure
     _check_agreed(ranks)
+    group.agreed = True
     sizes = [rank["y"].shape[0] for rank in ranks]
     start = sum(sizes[: group.rank])
     places = np.arange(start, start + sizes[group.rank])
@@ -142,10 +148,12 @@ def _check_agreed(ranks: list[dict[str, Any]]) -> None:
                 )
 
 
-def _terms(estimator: Any, given: list[bool]) -> dict[str, str]:
+def _terms(estimator: Any, held_out: tuple[Any, ...]) -> dict[str, str]:
     """Return, in words, what must be the same on all ranks."""
     params = estimator.get_params(deep=False)
-    terms = {"the class": type(estimator).__name__, "validation data (given or not)": str(given)}
+    terms = {"the class": type(estimator).__name__}
+    for name, value in zip(("X_val", "y_val", "sample_weight_val"), held_out, strict=True):
+        terms[name] = "None" if value is None else "given"
     for name in SEEN:
         terms[name] = str(np.asarray(getattr(estimator, name, None)).tolist())
     terms |= {name: repr(value) for name, value in params.items() if name not in OWN}
