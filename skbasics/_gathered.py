@@ -21,7 +21,7 @@ SEEN = ("n_features_in_", "feature_names_in_", "image_shape_")
 """What validation has found in X."""
 
 
-def refuse_alone(estimator: Any, first: bool) -> None:
+def check_possible(estimator: Any, first: bool) -> None:
     """Raise if the parameters of an estimator ask for what ranks cannot do together.
 
     Raises

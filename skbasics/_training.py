@@ -292,12 +292,10 @@ class ShardedBatches(Batches):
         """Return what is here of a batch of row numbers and their weights, ``(batch,)`` each."""
         places, X = self.rows.X.own(numbers)
         y = self.rows.y[numbers[places]]
-        part = Part(places, len(numbers), self.rows.X.group)
-        batch = self._batch(_as_numbers(X)[None], y[None], None)
-        batch.part, batch.totals = part, float(len(numbers))
+        part, totals = Part(places, len(numbers), self.rows.X.group), float(len(numbers))
         if weights is not None:
-            batch.weights, batch.totals = weights[places][None, :, None], weights.sum().view(1, 1)
-        return batch
+            weights, totals = weights[places][None, :, None], weights.sum().view(1, 1)
+        return Batch(_as_numbers(X)[None], y[None], weights, totals, part=part)
 
 
 def _n_common(a: list[slice], b: list[slice]) -> int:

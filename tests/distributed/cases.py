@@ -147,7 +147,6 @@ _SCHEDULES = {
     "exponential": ExponentialDecay(0.1, 0.9),
     "cosine": Cosine(0.1),
     "one cycle": OneCycle(0.1),
-    "adaptive": Adaptive(0.1),
 }
 _RULES = ("gd", "sgd", "momentum", "nag", "rmsprop", "adam", "adamw")
 _EVERYTHING = {"hidden_layer_sizes": (6, 5, 4), "batch_norm": True, "dropout": 0.3}
@@ -175,6 +174,7 @@ CASES = [
     _classifier("warm start, first", warm_start=True),
     *(_regressor(rule, optimizer=rule) for rule in _RULES),
     *(_regressor(name, optimizer=SGD(rate)) for name, rate in _SCHEDULES.items()),
+    _regressor("rates cut", optimizer=SGD(Adaptive(0.1)), max_iter=9, tol=9, n_iter_no_change=1),
     _regressor("clipped", optimizer=Adam(0.1, max_gradient_norm=0.1)),
     _regressor("clipped nag", optimizer="nag", alpha=1.0),
     _regressor("huber", loss=Huber(delta=0.5)),

@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 import torch.distributed as dist
+from sklearn import config_context
 from sklearn.base import clone
 
 from skbasics import (
@@ -27,6 +28,7 @@ from skbasics import (
     VariationalRegressor,
 )
 from skbasics.distributed import data_parallel
+from skbasics.network._layer import N_BUFFERS, Buffers
 from tests.distributed.cases import CASES
 from tests.distributed.worker import REGRESSOR, ROWS, TARGET
 
@@ -309,6 +311,23 @@ def test_a_group_of_one_makes_the_fit_of_one(group_of_one):
     alone = clone(together).fit(ROWS, TARGET > 0)
     assert_same_fit(together, alone)
     np.testing.assert_array_equal(together.predict(ROWS), alone.predict(ROWS))
+
+
+def test_buffers_of_parts_of_many_sizes_do_not_pile_up():
+    buffers, like = Buffers(), torch.zeros(1, 1)
+    made = {n: buffers.get((1, n), like) for n in range(2, 20)}
+    assert all(buffers.get((1, n), like) is made[n] for n in range(20 - N_BUFFERS, 20))
+    assert buffers.get((1, 2), like) is not made[2]
+
+
+def test_tensors_come_back_as_tensors(group_of_one):
+    X, y = torch.from_numpy(ROWS), torch.from_numpy(TARGET)
+    with config_context(array_api_dispatch=True), data_parallel():
+        together = clone(REGRESSOR).fit(X, y)
+        prediction = together.predict(X)
+    assert isinstance(together._theta, torch.Tensor)
+    expected = clone(REGRESSOR).fit(ROWS, TARGET).predict(ROWS)
+    np.testing.assert_allclose(prediction.numpy(), expected, rtol=0, atol=1e-8)
 
 
 def test_without_torch_distributed_the_context_cannot_be_entered():
