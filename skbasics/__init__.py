@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _PACKAGES = {
     "autoencoder": ["Autoencoder", "SparseAutoencoder", "VAETransformer"],
     "decomposition": ["PCA", "CorrespondenceAnalysis", "FastICA"],
+    "distributed": ["data_parallel"],
     "inspection": [
         "GradientCheck",
         "LayerHealth",

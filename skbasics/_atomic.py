@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Collection
 from typing import Any
 
+from skbasics._collective import active_group
 from skbasics._sklearn import fit_context, with_callbacks
 
 
@@ -49,6 +50,28 @@ def forget(estimator: Any, private: Collection[str]) -> None:
 def training_method(method: Callable) -> Callable:
     """Decorate `fit` and `partial_fit`: parameters checked, callbacks torn down, no trace left.
 
-    If the method fails or is interrupted, the estimator is as it was before.
+    If the method fails or is interrupted, the estimator is as it was before. Inside of a group it
+    is refused where the ranks cannot train together.
     """
-    return atomic(with_callbacks(fit_context(prefer_skip_nested_validation=True)(method)))
+    checked = fit_context(prefer_skip_nested_validation=True)(method)
+    return atomic(with_callbacks(_in_step(checked)))
+
+
+def _in_step(method: Callable) -> Callable:
+    """Decorate a method that learns: in a group of ranks all of them do the same, or none."""
+
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        group = active_group()
+        if group is None:
+            return method(self, *args, **kwargs)
+        if not getattr(self, "_data_parallel", False) or method.__name__ != "fit":
+            raise NotImplementedError(
+                f"{type(self).__name__}.{method.__name__} cannot be data-parallel: only `fit` of "
+                "MLPs, convolutional networks and autoencoders can. Call it outside of the "
+                "data_parallel context, where it learns from this rank's rows alone."
+            )
+        with group.fitting():
+            return method(self, *args, **kwargs)
+
+    return guarded

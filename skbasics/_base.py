@@ -1,5 +1,6 @@
 """What every estimator that trains a network shares: training, continuation, prediction."""
 
+import functools
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from skbasics._adoption import adopted
 from skbasics._arrays import Border, as_tensor, compute_device, own_random_state
 from skbasics._atomic import forget, training_method
 from skbasics._callbacks import FitTasks
+from skbasics._collective import active_group
 from skbasics._data import Checked, Sample, as_sample, check_data, floating_dtype
 from skbasics._fitted import FeedForward, FittedNetwork, Structure, prediction_architecture
+from skbasics._gathered import begin, check_possible
 from skbasics._held_out import HoldOut
 from skbasics._options import EngineParameters
 from skbasics._replica import HISTORY, Replica, own_copy
@@ -84,6 +87,9 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
 
     # What a subclass says.
 
+    _data_parallel: ClassVar[bool] = True
+    """Whether several ranks can make a fit together."""
+
     _y_numeric: ClassVar[bool] = True
 
     @abstractmethod
@@ -130,7 +136,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             if not stream and adopted(self, (X, y, sample_weight, *held_out)):
                 return self
         past = own_copy(getattr(self, "_training", {}), stream)
-        data = self._check(X, y, sample_weight, reset=first)
+        data = self._checked(X, y, sample_weight, first, past, held_out)
         replica = self._replica(
             data, past, first=first, held_out=held_out, stream=stream, classes=classes
         )
@@ -189,6 +195,25 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             validation,
             past,
         )
+
+    def _checked(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        first: bool,
+        past: dict[str, Any],
+        held_out: tuple[Any, Any, Any],
+    ) -> Checked:
+        """Return validated data; inside of a group of ranks those of all of them."""
+        check = functools.partial(self._check, X, y, sample_weight, reset=first)
+        group = active_group()
+        if group is None:
+            return check()
+        check_possible(self, first)
+        random_state = own_random_state(self.random_state)
+        data, past["random_state"] = begin(check, group, self, random_state, held_out)
+        return data
 
     def _forget(self) -> None:
         """Drop what an earlier fit learned."""

@@ -10,6 +10,7 @@ from sklearn.utils import column_or_1d
 from torch import Tensor
 
 from skbasics._arrays import Border, as_numpy, as_tensor
+from skbasics._shards import Shard
 from skbasics._sklearn import check_sample_weight
 from skbasics._training import Rows
 
@@ -91,7 +92,12 @@ def check_weights(sample_weight: Any, X: Any) -> tuple[np.ndarray | None, np.nda
 
 
 def select(X: Any, rows: np.ndarray) -> Any:
-    """Return the rows of an array (of any namespace) or sparse matrix, by mask or number."""
+    """Return the rows of an array (of any namespace) or sparse matrix, by mask or number.
+
+    Of a shard it is by number.
+    """
+    if isinstance(X, Shard):
+        return X.select(rows)
     if sp.issparse(X) or isinstance(X, np.ndarray):
         return X[rows]
     return as_tensor(X)[torch.from_numpy(rows)]
@@ -111,8 +117,10 @@ def as_target(target: np.ndarray, device: torch.device, dtype: torch.dtype) -> T
 def as_features(X: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """Return validated X as a tensor on the device, in the dtype.
 
-    A sparse matrix stays one, and pixels stay whole numbers.
+    A sparse matrix stays one, as does a shard, and pixels stay whole numbers.
     """
+    if isinstance(X, Shard):
+        return X.holding(as_features(X.rows, device, dtype))
     if sp.issparse(X):
         return X.astype(str(dtype).removeprefix("torch."), copy=False)
     held = None if are_pixels(X) else dtype

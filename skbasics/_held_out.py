@@ -14,6 +14,8 @@ from torch import Tensor
 from skbasics._arrays import Border, as_numpy, weighted_mean
 from skbasics._data import Checked, Sample, as_rows, as_weights, floating_dtype, select
 from skbasics._fitted import prediction_architecture
+from skbasics._gathered import gathered
+from skbasics._shards import Shard
 from skbasics._sklearn import StrOptions
 from skbasics._stopping import Validation
 from skbasics._training import Rows, predict_rows
@@ -51,7 +53,8 @@ class HoldOut:
             missing = "X_val and y_val" if self._has_targets else "X_val"
             raise ValueError(f"fit was given sample_weight_val without {missing}; pass all.")
         if X_val is not None:
-            data = self._check(X_val, y_val, weights_val, reset=False)
+            check = functools.partial(self._check, X_val, y_val, weights_val, reset=False)
+            data = check() if not isinstance(sample.X, Shard) else gathered(check, sample.X.group)
             target = self._encode(data.y, learn=False)
             rows = as_rows(data.X, target, sample.target.device, floating_dtype(sample.X))
             return None, self._validation(data, rows)

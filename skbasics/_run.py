@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from skbasics._arrays import column
 from skbasics._replica import Epoch, Replica, Sample
-from skbasics._training import Batches, Rows, epochs
+from skbasics._shards import Shard
+from skbasics._training import Batches, Rows, ShardedBatches, epochs
 from skbasics.network import Network
 from skbasics.optim import LBFGS, Stepwise
 
@@ -203,7 +204,8 @@ def _batches(replicas: Sequence[Replica]) -> Batches:
         ones = [first.theta.new_ones(replica.sample.n_train) for replica in replicas]
         weights = [one if w is None else w for w, one in zip(weights, ones, strict=True)]
     orders = [replica.past.get("order") for replica in replicas]
-    return Batches(
+    kind = ShardedBatches if isinstance(rows.X, Shard) else Batches
+    return kind(
         rows,
         subsets,
         None if weights[0] is None else weights,

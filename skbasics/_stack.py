@@ -12,6 +12,7 @@ from sklearn.base import clone
 from skbasics._arrays import Border, compute_device
 from skbasics._atomic import restore
 from skbasics._base import NetworkEstimator
+from skbasics._collective import refuse_in_group
 from skbasics._data import Checked, Sample, as_features, check_weights, floating_dtype
 from skbasics._fitted import prediction_architecture
 from skbasics._replica import Replica
@@ -91,6 +92,7 @@ def fit_side_by_side(
     on_end : callable
         Called with a number of fits that were trained together, when they are.
     """
+    refuse_in_group("Fits side by side", "Search and compare outside of data_parallel.")
     before = [vars(job.estimator).copy() for job in jobs]
     try:
         return _fitted(jobs, stack_size, on_end)

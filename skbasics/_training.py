@@ -16,6 +16,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 from skbasics._averages import Averages
+from skbasics._shards import Part, Shard
 
 FETCH_BYTES = 2**20
 """How much of X is gathered in one call: many small batches at a time, large ones singly."""
@@ -81,8 +82,13 @@ PREDICTION_NUMBERS = 2**22
 def predict_rows(apply: Callable[[Tensor], Tensor], X: Any, like: Tensor, widest: int) -> Tensor:
     """Return ``apply`` of all rows of X, computed on blocks ``(1, rows, n_features)``.
 
-    `widest` is how many numbers the widest layer computes of a row.
+    `widest` is how many numbers the widest layer computes of a row. Of a shard it is the result of
+    all ranks' rows.
     """
+    if isinstance(X, Shard):
+        n_here = len(X.rows)
+        rows = X.rows if n_here else X.rows.new_zeros(1, X.shape[1])  # which tells the width
+        return X.whole(predict_rows(apply, rows, like, widest)[:n_here])
     n_rows = min(PREDICTION_ROWS, max(1, PREDICTION_NUMBERS // max(widest, X.shape[1])))
     parts = [slice(i, i + n_rows) for i in range(0, X.shape[0], n_rows)]
     first = apply(dense_rows(X, parts[0], like)[None])[0]
@@ -111,6 +117,8 @@ class Batch:
         Rows of each replica, where they differ; the rest of its batch is padding.
     active : list of int or None
         The replicas that have rows in this batch; None means all.
+    part : Part or None
+        What X, y and weights are of the batch, where other ranks have the rest.
     """
 
     X: Tensor
@@ -119,6 +127,7 @@ class Batch:
     totals: float | Tensor
     sizes: list[int] | None = None
     active: list[int] | None = None
+    part: Part | None = None
 
 
 class Batches:
@@ -264,6 +273,29 @@ class Batches:
             return Batch(X, y, None, float(X.shape[1]))
         totals = weights.sum(1, keepdim=True)
         return Batch(X, y, weights[..., None], totals.masked_fill(totals == 0, 1), sizes)
+
+
+class ShardedBatches(Batches):
+    """The batches of one replica whose rows lie on several ranks: the parts that are here."""
+
+    def _whole_batch(self) -> Batch:
+        device = self.rows.y.device
+        numbers = torch.arange(len(self.rows), device=device)
+        numbers = numbers if self.subsets is None else self.subsets[0]
+        return self._part(numbers, None if self.weights is None else self.weights[0])
+
+    def _aligned_batches(self, index: Tensor, weights: Tensor | None) -> Iterator[Batch]:
+        for batch in self.slices[0]:
+            yield self._part(index[0, batch], None if weights is None else weights[0, batch])
+
+    def _part(self, numbers: Tensor, weights: Tensor | None) -> Batch:
+        """Return what is here of a batch of row numbers and their weights, ``(batch,)`` each."""
+        places, X = self.rows.X.own(numbers)
+        y = self.rows.y[numbers[places]]
+        part, totals = Part(places, len(numbers), self.rows.X.group), float(len(numbers))
+        if weights is not None:
+            weights, totals = weights[places][None, :, None], weights.sum().view(1, 1)
+        return Batch(_as_numbers(X)[None], y[None], weights, totals, part=part)
 
 
 def _n_common(a: list[slice], b: list[slice]) -> int:

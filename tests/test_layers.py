@@ -13,16 +13,16 @@ import skbasics
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn", "_fingerprint", "_versioned"],
-    ["_adoption", "_documented"],
+    ["_adoption", "_collective", "_documented"],
     [
         *("_values", "_arrays", "_averages", "_derivatives", "_atomic", "_gaussian"),
         *("_inner", "_axes", "_tables"),
     ],
-    ["_moments", "_merging"],
+    ["_moments", "_merging", "_shards"],
     ["network", "_training"],
     ["_data", "_stopping"],
     ["optim"],
-    ["_fitted", "_options"],
+    ["_fitted", "_options", "_gathered"],
     ["_replica"],
     ["_run", "_callbacks", "_held_out"],
     ["_base"],
@@ -36,7 +36,7 @@ LEVELS = [
         "stats",
         "variational",
     ],
-    ["inspection", "model_selection"],
+    ["inspection", "model_selection", "distributed"],
     ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

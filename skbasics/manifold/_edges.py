@@ -226,7 +226,7 @@ class Doubled:
         weights = batch.weights
         self.weights = None if weights is None else torch.cat([weights, weights], 1)
         self.totals = 2 * batch.totals
-        self.sizes, self.active = None, batch.active
+        self.sizes, self.active, self.part = None, batch.active, None
 
 
 class EdgeObjective(ReconstructionObjective):

@@ -26,6 +26,7 @@ from skbasics.optim import Optimizer
 class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
     """A transformer whose network is trained on the edges of a graph of the rows."""
 
+    _data_parallel = False
     _has_targets = False
     _sparse_input = False
     batch_norm: ClassVar[bool] = False

@@ -23,11 +23,13 @@ class Augmentation(RandomLayer):
         self.function = function
 
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
+        X = X if training.part is None else training.part.spread(X)
         sizes = training.sizes or [X.shape[1]] * X.shape[0]
-        self.images = X.clone()
+        images = X.clone()
         for k, size in enumerate(sizes):
             if size:
-                self.images[k, :size] = self._changed(X[k, :size], self.generators[k])
+                images[k, :size] = self._changed(X[k, :size], self.generators[k])
+        self.images = training.own(images)
         return self.images
 
     def backward(self, delta: Tensor, input_needed: bool = True) -> Tensor | None:

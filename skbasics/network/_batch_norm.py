@@ -51,7 +51,7 @@ class BatchNorm(Layer):
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
         scale, shift = self.parameters
         moments = _Moments.of(X, self.statistics, training)
-        self._moments = moments
+        self._moments, self._training = moments, training
         self._factor = torch.rsqrt(moments.variance + self.epsilon)
         self._normalised = torch.sub(X, moments.mean, out=self._buffers.get(tuple(X.shape), X))
         self._normalised.mul_(self._factor)
@@ -63,7 +63,8 @@ class BatchNorm(Layer):
         torch.sum(delta * self._normalised, 1, keepdim=True, out=scale_gradient)
         torch.sum(delta, 1, keepdim=True, out=shift_gradient)
         scale, shares = self.parameters[0], self._moments.shares
-        through_moments = shift_gradient + self._normalised * scale_gradient
+        shift_sum, scale_sum = self._training.sums(shift_gradient, scale_gradient)
+        through_moments = shift_sum + self._normalised * scale_sum
         return (delta - shares * through_moments).mul_(scale * self._factor)
 
     def apply(
@@ -119,15 +120,25 @@ class _Moments:
         weights = training.weights
         if weights is None:
             weights = X.new_ones(()).expand(*X.shape[:2], 1)
-        total = weights.sum(1, keepdim=True)
-        several = (weights > 0).sum(1, keepdim=True) > 1
+        total, count = _total_and_count(weights, training)
+        several = count > 1
         usable = (several | (total > 1)).to(X.dtype)
         shares = weights / total.clamp(min=torch.finfo(X.dtype).tiny)
-        mean = (shares * X).sum(1, keepdim=True)
-        variance = (shares * (X - mean).square()).sum(1, keepdim=True)
+        (mean,) = training.sums((shares * X).sum(1, keepdim=True))
+        (variance,) = training.sums((shares * (X - mean).square()).sum(1, keepdim=True))
         # Weights are frequencies, hence n / (n - 1) with n their sum. Weights that sum to no
         # more than one have no such factor: their variance is taken as it is.
         unbiasing = (total / (total - 1).clamp(min=1)).clamp(min=1)
         mean = torch.where(usable > 0, mean, statistics[0])
         variance = torch.where(usable > 0, variance, statistics[1])
         return cls(mean, variance, shares * usable, usable, unbiasing)
+
+
+def _total_and_count(weights: Tensor, training: TrainingPass) -> tuple[Tensor, Tensor]:
+    """Return the sum of the weights of a batch, and how many are not zero, ``(K, 1, 1)``."""
+    total = weights.sum(1, keepdim=True)
+    count = (weights > 0).sum(1, keepdim=True)
+    if training.part is None:
+        return total, count
+    total, count = training.sums(total, count.to(total.dtype))
+    return total, count

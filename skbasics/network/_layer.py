@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from skbasics._arrays import SEED_BOUND
+from skbasics._shards import Part
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,41 @@ class TrainingPass:
         The weights of the rows, summing to one.
     keys : Tensor of shape (K, batch, 1) or None
         Whole numbers by which rows are known, wherever they stand.
+    part : Part or None
+        What of the batch is here, where other ranks have the rest; None means all of it.
     """
 
     weights: Tensor | None = None
     sizes: Sequence[int] | None = None
     shares: Tensor | float = 1.0
     keys: Tensor | None = None
+    part: Part | None = None
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the weighted mean over the rows, ``(K, width)``, of values a row."""
-        return (values * self.shares).sum(1)
+        return self.sums((values * self.shares).sum(1))[0]
+
+    def sums(self, *sums: Tensor) -> Sequence[Tensor]:
+        """Return sums over the rows of the batch, of sums over those that are here."""
+        return sums if self.part is None else self.part.group.sums(*sums)
+
+    def whole_shape(self, X: Tensor) -> tuple[int, ...]:
+        """Return the shape that a batch like X has with all its rows."""
+        if self.part is None:
+            return tuple(X.shape)
+        return X.shape[0], self.part.n_rows, *X.shape[2:]
+
+    def own(self, values: Tensor) -> Tensor:
+        """Return what is here of values ``(K, batch, ...)`` of all rows of the batch."""
+        return values if self.part is None else self.part.own(values)
+
+
+N_BUFFERS = 4
+"""Shapes that are kept: batches are of two, but their parts on one of several ranks of many."""
 
 
 class Buffers:
-    """Tensors that are written again in every step, one for each shape."""
+    """Tensors that are written again in every step, one for each of the last shapes."""
 
     def __init__(self) -> None:
         self._tensors: dict[tuple, Tensor] = {}
@@ -66,6 +88,8 @@ class Buffers:
     def get(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Return the buffer of this shape, in the dtype and on the device of `like`."""
         if shape not in self._tensors:
+            if len(self._tensors) == N_BUFFERS:
+                del self._tensors[next(iter(self._tensors))]
             same = shape == like.shape  # then in its order of axes too
             self._tensors[shape] = torch.empty_like(like) if same else like.new_empty(shape)
         return self._tensors[shape]

@@ -176,10 +176,12 @@ class Dropout(RandomLayer):
         return self.probabilities[replica] > 0
 
     def forward(self, X: Tensor, training: TrainingPass) -> Tensor:
-        self.mask = self._masks.get(tuple(X.shape), X)
-        sizes = training.sizes or [X.shape[1]] * X.shape[0]
+        shape = training.whole_shape(X)
+        mask = self._masks.get(shape, X)
+        sizes = training.sizes or [shape[1]] * shape[0]
         for k, size in enumerate(sizes):
-            self.mask[k, :size].uniform_(generator=self.generators[k])
+            mask[k, :size].uniform_(generator=self.generators[k])
+        self.mask = training.own(mask)
         drop = column(self.probabilities, X)
         drop = drop[..., None] if isinstance(drop, Tensor) else drop
         torch.ge(self.mask, drop, out=self.mask).mul_(1 / (1 - drop))

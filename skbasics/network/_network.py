@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from skbasics._arrays import add_scaled_
 from skbasics._derivatives import hessians
+from skbasics._shards import Part
 from skbasics.network._batch_norm import BatchNorm
 from skbasics.network._layer import (
     Layer,
@@ -238,6 +239,7 @@ class BatchOfRows(Protocol):
     weights: Tensor | None
     totals: float | Tensor
     sizes: list[int] | None
+    part: Part | None
 
 
 class NetworkObjective:
@@ -272,9 +274,12 @@ class NetworkObjective:
         Z = self.network.forward(batch.X, training)
         rows, delta = self.loss_function.rows_and_delta(Z, self._target(batch))
         self.network.backward(delta.mul_(training.shares))
+        losses = self._mean(rows, training.shares)
+        if training.part is not None:
+            gradient, losses = training.sums(self.theta_gradient, losses)
+            self.theta_gradient.copy_(gradient)
         if self._penalised:
             add_scaled_(self._weight_gradient, self._weights, self.alpha / batch.totals)
-        losses = self._mean(rows, training.shares)
         self._record(losses, batch)
         return self._add_penalties(losses, self._weights, batch.totals)
 
@@ -283,7 +288,7 @@ class NetworkObjective:
         training = self._training_pass(batch)
         Z = self.network.forward(batch.X, training)
         rows, _ = self.loss_function.rows_and_delta(Z, self._target(batch))
-        losses = self._mean(rows, training.shares)
+        (losses,) = training.sums(self._mean(rows, training.shares))
         return self._add_penalties(losses, self._weights, batch.totals)
 
     def hessian(self, batch: BatchOfRows) -> Tensor:
@@ -311,7 +316,7 @@ class NetworkObjective:
             layer.seed(random_states, self.theta.device)
 
     def _training_pass(self, batch: BatchOfRows) -> TrainingPass:
-        return TrainingPass(batch.weights, batch.sizes, _shares(batch))
+        return TrainingPass(batch.weights, batch.sizes, _shares(batch), part=batch.part)
 
     def _target(self, batch: BatchOfRows) -> Tensor:
         return batch.y
@@ -345,5 +350,5 @@ class NetworkObjective:
 def _shares(batch: BatchOfRows) -> float | Tensor:
     """Return the weights of a batch's rows, ``(K, batch, 1)``, summing to one; or their number."""
     if batch.weights is None:
-        return 1 / batch.X.shape[1]
+        return 1 / batch.totals
     return batch.weights / batch.totals[..., None]

@@ -1,0 +1,194 @@
+"""The beginning of a fit that several ranks make together: what they agree on and gather."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from skbasics._arrays import as_tensor, compute_device
+from skbasics._collective import Group
+from skbasics._data import Checked
+from skbasics._shards import Shard
+from skbasics.network import CallableLoss
+from skbasics.optim import FirstOrder, resolve_optimizer
+
+OWN = {"random_state", "device", "verbose"}
+"""Parameters that each rank may have to itself; of random states the first rank's is taken."""
+
+SEEN = ("n_features_in_", "feature_names_in_", "image_shape_")
+"""What validation has found in X."""
+
+
+def check_possible(estimator: Any, first: bool) -> None:
+    """Raise if the parameters of an estimator ask for what ranks cannot do together.
+
+    Raises
+    ------
+    NotImplementedError
+        With the smallest change that works.
+    """
+    optimizer = resolve_optimizer(estimator.optimizer)
+    loss = getattr(estimator, "loss", None)
+    reasons = {
+        "warm_start=True on a fitted estimator": (not first, "fit a clone(estimator)"),
+        f"optimizer={type(optimizer).__name__}": (
+            not isinstance(optimizer, FirstOrder),
+            "take a first-order rule, optimizer='adam'",
+        ),
+        "a callable activation": (callable(estimator.activation), "name one: activation='relu'"),
+        "a callable loss": (
+            callable(loss) or isinstance(loss, CallableLoss),
+            "take a value such as loss='huber'",
+        ),
+        "a callable augment": (
+            callable(getattr(estimator, "augment", None)),
+            "name one, augment='shift' or 'flip', or None",
+        ),
+        f"scoring={getattr(estimator, 'scoring', None)!r}": (
+            getattr(estimator, "scoring", None) is not None,
+            "take the default, scoring=None",
+        ),
+        "an estimator with callbacks": (
+            bool(getattr(estimator, "_skl_callbacks", None)),
+            "fit a clone without set_callbacks",
+        ),
+    }
+    for what, (applies, change) in reasons.items():
+        if applies:
+            raise NotImplementedError(
+                f"{type(estimator).__name__}.fit with {what} cannot be data-parallel, because "
+                f"ranks see their own rows alone: {change}, or fit outside of data_parallel."
+            )
+
+
+def begin(
+    check: Callable[[], Checked],
+    group: Group,
+    estimator: Any,
+    random_state: np.random.RandomState,
+    held_out: tuple[Any, ...],
+) -> tuple[Checked, np.random.RandomState]:
+    """Return the data of all ranks, and the random state of the first, when all agree on a fit.
+
+    Parameters
+    ----------
+    check : callable
+        Validates this rank's data.
+    group : Group
+    estimator : estimator
+    random_state : RandomState
+        This rank's.
+    held_out : tuple
+        Validation data, of which only who has some is looked at.
+
+    Raises
+    ------
+    Exception
+        What `check` has raised, on a rank where it has.
+    ValueError
+        If it has on another, or the ranks do not agree.
+    """
+
+    def checked() -> Checked:
+        data = check()
+        compute_device(data.border, estimator.device)  # raises if there is none
+        return data
+
+    data, states = _gathered(checked, group, lambda: _terms(estimator, held_out), random_state)
+    return data, states[0]
+
+
+def gathered(check: Callable[[], Checked], group: Group) -> Checked:
+    """Return the data of all ranks as those of the first, the second and so on.
+
+    X is a `Shard`, and remains where it is; the targets and weights of all rows are everywhere.
+    """
+    return _gathered(check, group, dict, None)[0]
+
+
+def _gathered(
+    check: Callable[[], Checked], group: Group, terms: Callable[[], dict[str, str]], more: Any
+) -> tuple[Checked, list[Any]]:
+    try:
+        data, failure = check(), None
+        _refuse_sparse(data)
+        mine = {"terms": _data_terms(data) | terms(), "y": data.y, "weights": data.weights}
+    except Exception as error:
+        mine, failure = {"error": f"{type(error).__name__}: {error}"}, error
+    ranks = group.gather(mine | {"more": more})
+    group.agreed = False
+    if failure is not None:
+        raise failure
+    _check_agreed(ranks)
+    group.agreed = True
+    sizes = [rank["y"].shape[0] for rank in ranks]
+    start = sum(sizes[: group.rank])
+    places = np.arange(start, start + sizes[group.rank])
+    X = Shard(as_tensor(data.X), places, sum(sizes), group)
+    whole = replace(data, X=X, y=_joined(ranks), weights=_joined_weights(ranks))
+    return whole, [rank["more"] for rank in ranks]
+
+
+def _check_agreed(ranks: list[dict[str, Any]]) -> None:
+    """Raise if a rank has failed, or has other terms than the first."""
+    for number, rank in enumerate(ranks):
+        if "error" in rank:
+            raise ValueError(
+                f"Rank {number} could not begin this fit, and so no rank has: {rank['error']}"
+            )
+    for number, rank in enumerate(ranks):
+        for name, value in rank["terms"].items():
+            expected = ranks[0]["terms"].get(name)
+            if value != expected:
+                raise ValueError(
+                    f"The ranks do not agree on {name}: it is {expected} on rank 0 and {value} on "
+                    f"rank {number}. Give all of them rows of one kind and the same parameters."
+                )
+
+
+def _terms(estimator: Any, held_out: tuple[Any, ...]) -> dict[str, str]:
+    """Return, in words, what must be the same on all ranks."""
+    params = estimator.get_params(deep=False)
+    terms = {"the class": type(estimator).__name__}
+    for name, value in zip(("X_val", "y_val", "sample_weight_val"), held_out, strict=True):
+        terms[name] = "None" if value is None else "given"
+    for name in SEEN:
+        terms[name] = str(np.asarray(getattr(estimator, name, None)).tolist())
+    terms |= {name: repr(value) for name, value in params.items() if name not in OWN}
+    seed = params["random_state"]
+    return terms | {"random_state": repr(seed) if isinstance(seed, int) else type(seed).__name__}
+
+
+def _data_terms(data: Checked) -> dict[str, str]:
+    kind = "numbers" if data.y.dtype.kind in "biuf" else f"{data.y.dtype.kind!r}"
+    return {
+        "the width of X": str(data.X.shape[1]),
+        "the dtype of X": str(data.X.dtype).rpartition(".")[2],
+        "the columns of y": str(data.y.shape[1:]),
+        "the kind of y": f"sparse {kind}" if sp.issparse(data.y) else kind,
+    }
+
+
+def _refuse_sparse(data: Checked) -> None:
+    if sp.issparse(data.X):
+        raise NotImplementedError(
+            "Sparse X cannot be data-parallel. Pass X.toarray(), or fit outside of data_parallel."
+        )
+
+
+def _joined(ranks: list[dict[str, Any]]) -> Any:
+    parts = [rank["y"] for rank in ranks]
+    return sp.vstack(parts, format="csr") if sp.issparse(parts[0]) else np.concatenate(parts)
+
+
+def _joined_weights(ranks: list[dict[str, Any]]) -> np.ndarray | None:
+    if all(rank["weights"] is None for rank in ranks):
+        return None
+    return np.concatenate(
+        [
+            np.ones(rank["y"].shape[0]) if rank["weights"] is None else rank["weights"]
+            for rank in ranks
+        ]
+    )

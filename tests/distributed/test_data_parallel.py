@@ -1,0 +1,338 @@
+"""Fits by several processes equal those by one, or fail on all of them, and soon."""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+import torch.distributed as dist
+from sklearn import config_context
+from sklearn.base import clone
+
+from skbasics import (
+    PCA,
+    ConvNetClassifier,
+    GridSearchCV,
+    MLPClassifier,
+    MLPRegressor,
+    ParametricUMAP,
+    StreamPipeline,
+    TorchOptimizer,
+    VariationalRegressor,
+)
+from skbasics.distributed import data_parallel
+from skbasics.network._layer import N_BUFFERS, Buffers
+from tests.distributed.cases import CASES
+from tests.distributed.worker import REGRESSOR, ROWS, TARGET
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 300
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """Return what three processes have written; they run once, whatever workers pytest has."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder = root / "ranks"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        wait_for(folder / "done")
+    else:
+        launch(folder)
+    assert (folder / "done").read_text() == "0", (folder / "log").read_text()
+    return [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in range(3)]
+
+
+def launch(folder):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    worker = ["--nproc-per-node=3", str(Path(__file__).with_name("worker.py")), str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    code = "a launch that did not end"
+    try:
+        with (folder / "log").open("w") as log:
+            command = [*torchrun, *worker]
+            streams = {"stdout": log, "stderr": log}
+            code = subprocess.run(command, env=environment, timeout=DEADLINE, **streams).returncode
+    finally:
+        (folder / "done.part").write_text(str(code))
+        (folder / "done.part").rename(folder / "done")
+
+
+def wait_for(path):
+    until = time.monotonic() + DEADLINE
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} is not written"
+        time.sleep(0.2)
+
+
+def assert_same_fit(together, alone):
+    tolerance = 1e-8 if alone._theta.dtype == np.float64 else 1e-6
+    for name in ("_theta", "_statistics"):
+        mine, expected = getattr(together, name), getattr(alone, name)
+        np.testing.assert_allclose(mine, expected, rtol=0, atol=tolerance, err_msg=name)
+    assert together.n_iter_ == alone.n_iter_
+    assert together.t_ == alone.t_
+    assert together.history_.keys() == alone.history_.keys()
+    for name in alone.history_.keys() - {"seconds"}:
+        expected = alone.history_[name]
+        np.testing.assert_allclose(together.history_[name], expected, rtol=tolerance, err_msg=name)
+
+
+TOLD = ("classes_", "activation_rate_", "dead_units_", "kl_per_component_", "active_units_")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_ranks_together_equal_one_process(case, ranks):
+    fitted = [ranks[rank]["cases"][case.name] for rank in range(len(case.sizes))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        alone = case.alone()
+    for model in fitted:
+        assert model._theta.tobytes() == fitted[0]._theta.tobytes()
+        assert model._statistics.tobytes() == fitted[0]._statistics.tobytes()
+        assert_same_fit(model, alone)
+        for name in vars(alone).keys() & set(TOLD):
+            mine, expected = getattr(model, name), getattr(alone, name)
+            if expected.dtype.kind == "f":
+                np.testing.assert_allclose(mine, expected, rtol=0, atol=1e-8)
+            else:
+                np.testing.assert_array_equal(mine, expected)
+
+
+def test_most_cases_have_batches_of_which_a_rank_has_no_rows():
+    for case in CASES:
+        if case.estimator.batch_size != "auto" and len(case.sizes) == 3:
+            assert case.sizes[1] < sum(case.sizes) // case.estimator.batch_size, case.name
+
+
+def test_the_first_rank_seeds_all(ranks):
+    for name in ("none", "generators"):
+        thetas = {rank["seeds"][name]._theta.tobytes() for rank in ranks}
+        assert len(thetas) == 1
+    alone = clone(REGRESSOR).set_params(random_state=np.random.RandomState(0)).fit(ROWS, TARGET)
+    assert_same_fit(ranks[2]["seeds"]["generators"], alone)
+
+
+DISAGREEMENTS = {
+    "nan": (None, "Input X contains NaN"),
+    "width": ("the width of X", "4", "3"),
+    "dtype": ("the dtype of X", "float64", "float32"),
+    "names": ("feature_names_in_", "['a', 'b', 'c', 'd']", "['a', 'b', 'c', 'z']"),
+    "columns of y": ("the columns of y", "()", "(2,)"),
+    "kind of y": ("the kind of y", "numbers", "'U'"),
+    "parameters": ("alpha", "0.1", "0.5"),
+    "class": ("the class", "MLPRegressor", "MLPClassifier"),
+    "weights": (None, "Negative values in data passed to `sample_weight`"),
+    "validation": ("X_val", "None", "given"),
+    "validation data": (None, "Input X contains NaN"),
+    "image shape": ("image_shape_", "[2, 2, 1]", "[4, 1, 1]"),
+    "empty": (None, "Found array with 0 sample(s)"),
+    "sparse": (None, "Sparse X cannot be data-parallel. Pass X.toarray()"),
+    "device": (None, "device='moon' cannot be used"),
+    "invalid": (None, "The 'tol' parameter of MLPRegressor must be"),
+}
+
+
+@pytest.mark.parametrize("name", DISAGREEMENTS)
+def test_what_one_rank_cannot_fit_no_rank_fits(name, ranks):
+    subject, *values = DISAGREEMENTS[name]
+    for rank, found in enumerate(ranks):
+        kind, message, _ = found["disagreements"][name]
+        if subject is not None:
+            expected = f"{subject}: it is {values[0]} on rank 0 and {values[1]} on rank 1. Give all"
+            assert message.startswith(f"The ranks do not agree on {expected}")
+        elif rank == 1:
+            assert message.startswith(values[0])
+        else:
+            assert message.startswith("Rank 1 could not begin this fit, and so no rank has: ")
+            assert values[0] in message
+        expected = {"sparse": "NotImplementedError", "invalid": "InvalidParameterError"}
+        assert kind == (expected.get(name, "ValueError") if rank == 1 else "ValueError")
+
+
+def test_a_fit_that_diverges_does_so_on_all_ranks_and_leaves_them_in_step(ranks):
+    messages = {found["disagreements"]["divergence"][:2] for found in ranks}
+    assert len(messages) == 1
+    (outcome,) = messages
+    assert outcome[0] == "ValueError"
+    assert outcome[1].startswith("MLPRegressor diverged: the loss was ")
+    assert {found["disagreements"]["none"] for found in ranks} == {None}
+
+
+def test_outside_of_the_context_and_in_other_threads_a_rank_is_alone(ranks):
+    alone = clone(REGRESSOR).fit(ROWS, TARGET)
+    for model in ranks[0]["alone"]:
+        assert model._theta.tobytes() == alone._theta.tobytes()
+
+
+def test_a_process_that_is_not_in_the_group_is_told(ranks):
+    kind, message, _ = ranks[2]["outside"]
+    assert kind == "ValueError"
+    assert message.startswith("This process, rank 2, is not in the group. ")
+
+
+def test_the_program_of_the_guide_runs(ranks):
+    assert {found["guide"] for found in ranks} == {ranks[0]["guide"]}
+    assert ranks[0]["guide"] > 0.9
+
+
+LOST = "Rank {} of 3 lost another rank in data-parallel training: it has ended, failed, or did not"
+AFTERWARDS = "An earlier fit in this data_parallel context ended on rank {} by {}, and the ranks"
+
+
+def test_ranks_that_are_left_alone_by_a_failure_end_within_the_timeout(ranks):
+    for rank, found in enumerate(ranks):
+        (kind, message, seconds), again, untouched = found["midst"]
+        reason = "MemoryError" if rank == 1 else "the loss of another rank"
+        if rank == 1:
+            assert (kind, message) == ("MemoryError", "no memory is left")
+        else:
+            assert kind == "RuntimeError"
+            assert message.startswith(LOST.format(rank))
+        assert seconds < 20
+        assert again[0] == "RuntimeError"
+        assert again[1].startswith(AFTERWARDS.format(rank, reason))
+        assert untouched
+
+
+def test_ranks_whose_fellow_dies_end_within_the_timeout(ranks):
+    assert "death" not in ranks[2]
+    for rank in (0, 1):
+        kind, message, seconds = ranks[rank]["death"]
+        assert kind == "RuntimeError"
+        assert message.startswith(LOST.format(rank))
+        assert seconds < 60
+
+
+@pytest.fixture
+def group_of_one():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+class Silent:
+    """A callback that says nothing."""
+
+    def setup(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+
+def half_square(prediction, target):
+    return (prediction - target).square().sum(-1) / 2
+
+
+def changed(**parameters):
+    return clone(REGRESSOR).set_params(**parameters)
+
+
+REFUSED = {
+    "lbfgs": (lambda: changed(optimizer="lbfgs"), "optimizer=LBFGS", "optimizer='adam'"),
+    "newton": (lambda: changed(optimizer="newton"), "optimizer=Newton", "optimizer='adam'"),
+    "foreign": (
+        lambda: changed(optimizer=TorchOptimizer(torch.optim.NAdam)),
+        "optimizer=TorchOptimizer",
+        "optimizer='adam'",
+    ),
+    "activation": (lambda: changed(activation=np.sin), "a callable activation", "'relu'"),
+    "loss": (lambda: changed(loss=half_square), "a callable loss", "loss='huber'"),
+    "scoring": (lambda: changed(scoring="r2"), "scoring='r2'", "scoring=None"),
+    "augment": (
+        lambda: ConvNetClassifier(augment=lambda images, generator: images),
+        "a callable augment",
+        "augment='shift'",
+    ),
+    "callbacks": (
+        lambda: clone(REGRESSOR).set_callbacks(Silent()),
+        "an estimator with callbacks",
+        "without set_callbacks",
+    ),
+    "warm start": (
+        lambda: changed(warm_start=True).fit(ROWS, TARGET),
+        "warm_start=True on a fitted estimator",
+        "fit a clone(estimator)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_fits_that_ranks_cannot_make_are_refused_before_anything_is_sent(
+    name, group_of_one, monkeypatch
+):
+    make, what, change = REFUSED[name]
+    model = make()
+    before = vars(model).copy()
+    monkeypatch.delattr(dist, "all_gather_object")
+    with (
+        data_parallel(),
+        pytest.raises(NotImplementedError, match="cannot be data-parallel") as raised,
+    ):
+        model.fit(ROWS, TARGET)
+    assert f"{type(model).__name__}.fit with {what}" in str(raised.value)
+    assert change in str(raised.value)
+    assert vars(model) == before
+
+
+OTHERS = {
+    "PCA.fit": lambda: PCA().fit(ROWS),
+    "ParametricUMAP.fit": lambda: ParametricUMAP().fit(ROWS),
+    "VariationalRegressor.fit": lambda: VariationalRegressor().fit(ROWS, TARGET),
+    "MLPRegressor.partial_fit": lambda: MLPRegressor().partial_fit(ROWS, TARGET),
+    "PCA.partial_fit": lambda: StreamPipeline([("pca", PCA())]).partial_fit(ROWS),
+    "Fits side by side": lambda: GridSearchCV(REGRESSOR, {"alpha": [0, 1]}).fit(ROWS, TARGET),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_nothing_learns_from_the_rows_of_one_rank_by_mistake(name, group_of_one):
+    with data_parallel(), pytest.raises(NotImplementedError, match=rf"^{name} cannot be data-par"):
+        OTHERS[name]()
+
+
+def test_a_group_of_one_makes_the_fit_of_one(group_of_one):
+    with data_parallel():
+        with pytest.raises(NotImplementedError, match=r"Pass X.toarray\(\)"):
+            clone(REGRESSOR).fit(sp.csr_matrix(ROWS), TARGET)
+        together = MLPClassifier((5,), max_iter=2, random_state=0).fit(ROWS, TARGET > 0)
+    alone = clone(together).fit(ROWS, TARGET > 0)
+    assert_same_fit(together, alone)
+    np.testing.assert_array_equal(together.predict(ROWS), alone.predict(ROWS))
+
+
+def test_buffers_of_parts_of_many_sizes_do_not_pile_up():
+    buffers, like = Buffers(), torch.zeros(1, 1)
+    made = {n: buffers.get((1, n), like) for n in range(2, 20)}
+    assert all(buffers.get((1, n), like) is made[n] for n in range(20 - N_BUFFERS, 20))
+    assert buffers.get((1, 2), like) is not made[2]
+
+
+def test_tensors_come_back_as_tensors(group_of_one):
+    X, y = torch.from_numpy(ROWS), torch.from_numpy(TARGET)
+    with config_context(array_api_dispatch=True), data_parallel():
+        together = clone(REGRESSOR).fit(X, y)
+        prediction = together.predict(X)
+    assert isinstance(together._theta, torch.Tensor)
+    expected = clone(REGRESSOR).fit(ROWS, TARGET).predict(ROWS)
+    np.testing.assert_allclose(prediction.numpy(), expected, rtol=0, atol=1e-8)
+
+
+def test_without_torch_distributed_the_context_cannot_be_entered():
+    with (
+        pytest.raises(RuntimeError, match="Start the processes with torchrun, and call torch"),
+        data_parallel(),
+    ):
+        raise AssertionError

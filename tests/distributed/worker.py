@@ -1,0 +1,180 @@
+"""What each of three processes does under torchrun; the tests look at what they write."""
+
+import os
+import pickle
+import re
+import sys
+import threading
+import time
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch.distributed as dist
+from sklearn.base import clone
+
+from skbasics import SGD, Adam, ConvNetRegressor, MLPClassifier, MLPRegressor
+from skbasics.distributed import data_parallel
+from tests.distributed.cases import CASES, HALVES
+
+ROOT = Path(__file__).parents[2]
+ROWS = np.random.RandomState(0).normal(size=(30, 4))
+TARGET = ROWS @ [1.0, -1.0, 0.5, 0.0]
+REGRESSOR = MLPRegressor((5,), batch_size=8, max_iter=3, random_state=0)
+
+
+def fit_cases(rank, pair):
+    """Fit every case by the ranks that it has rows for."""
+    fitted = {}
+    for case in CASES:
+        if rank >= len(case.sizes):
+            continue
+        with data_parallel(pair if case.sizes == HALVES else None):
+            fitted[case.name] = clone(case.estimator).fit(**case.part(rank))
+    return fitted
+
+
+def fit_seeds(rank):
+    """Fit with seeds that the ranks do not share."""
+    seeds = {"none": None, "generators": np.random.RandomState(rank)}
+    mine = slice(10 * rank, 10 * rank + 10)
+    with data_parallel():
+        return {
+            name: clone(REGRESSOR).set_params(random_state=seed).fit(ROWS[mine], TARGET[mine])
+            for name, seed in seeds.items()
+        }
+
+
+def disagreements(rank):
+    """Return fits that cannot begin, or cannot end, by the estimator and what `fit` is given."""
+    X, y = ROWS[10 * rank : 10 * rank + 10].copy(), TARGET[10 * rank : 10 * rank + 10]
+    with_nan, images = X.copy(), ConvNetRegressor(hidden_layer_sizes=(3,), max_iter=1)
+    with_nan[0, 0] = np.nan
+    odd = rank == 1
+    frame = pd.DataFrame(X, columns=list("abcz" if odd else "abcd"))
+    fast = clone(REGRESSOR).set_params(optimizer=SGD(1e200))
+    return {
+        "nan": (REGRESSOR, {"X": with_nan if odd else X, "y": y}),
+        "width": (REGRESSOR, {"X": X[:, :3] if odd else X, "y": y}),
+        "dtype": (REGRESSOR, {"X": X.astype("float32") if odd else X, "y": y}),
+        "names": (REGRESSOR, {"X": frame, "y": y}),
+        "columns of y": (REGRESSOR, {"X": X, "y": X[:, :2] if odd else y}),
+        "kind of y": (
+            MLPClassifier(max_iter=1),
+            {"X": X, "y": np.where(X[:, 0] > 0, *(("a", "b") if odd else (0, 1)))},
+        ),
+        "parameters": (clone(REGRESSOR).set_params(alpha=0.5 if odd else 0.1), {"X": X, "y": y}),
+        "class": (MLPClassifier() if odd else REGRESSOR, {"X": X, "y": y > 0}),
+        "weights": (REGRESSOR, {"X": X, "y": y, "sample_weight": -y if odd else None}),
+        "validation": (REGRESSOR, {"X": X, "y": y} | ({"X_val": X, "y_val": y} if odd else {})),
+        "validation data": (
+            REGRESSOR,
+            {"X": X, "y": y, "X_val": with_nan if odd else X, "y_val": y},
+        ),
+        "image shape": (images, {"X": X.reshape(-1, 4, 1) if odd else X.reshape(-1, 2, 2), "y": y}),
+        "empty": (REGRESSOR, {"X": X[:0] if odd else X, "y": y[:0] if odd else y}),
+        "device": (clone(REGRESSOR).set_params(device="moon" if odd else None), {"X": X, "y": y}),
+        "invalid": (clone(REGRESSOR).set_params(tol=-1 if odd else 0), {"X": X, "y": y}),
+        "sparse": (REGRESSOR, {"X": sp.csr_matrix(X) if odd else X, "y": y}),
+        "divergence": (fast, {"X": X, "y": y}),
+        "none": (REGRESSOR, {"X": X, "y": y}),
+    }
+
+
+def outcome(fit):
+    """Return what a fit raises, in words, and after how many seconds."""
+    start = time.perf_counter()
+    try:
+        fit()
+    except Exception as error:
+        return type(error).__name__, str(error), time.perf_counter() - start
+    return None
+
+
+def fail_disagreeing(rank):
+    """Return the outcomes of fits that fail."""
+    outcomes = {}
+    with data_parallel():
+        for name, (estimator, given) in disagreements(rank).items():
+            model = clone(estimator)
+            outcomes[name] = outcome(lambda model=model, given=given: model.fit(**given))
+            if outcomes[name]:
+                assert vars(model).keys() == vars(clone(estimator)).keys(), f"{name} left a trace"
+    return outcomes
+
+
+def fit_alone(rank):
+    """Fit on the first rank alone: in a thread, and after the context."""
+    if rank > 0:
+        return None
+    models = [clone(REGRESSOR), clone(REGRESSOR)]
+    with data_parallel():
+        thread = threading.Thread(target=models[0].fit, args=(ROWS, TARGET))
+        thread.start()
+        thread.join()
+    return [models[0], models[1].fit(ROWS, TARGET)]
+
+
+def run_the_guide():
+    """Run the program of the user's guide, in the processes that there are."""
+    texts = [path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))]
+    (program,) = re.findall(r"^```py\n(# train\.py\n.*?)^```", "\n".join(texts), re.M | re.S)
+    names = {}
+    with patch.object(dist, "init_process_group"), patch.object(dist, "destroy_process_group"):
+        exec(program, names)
+    return names["accuracy"]
+
+
+def failing(at, fail):
+    """Return a patch by which Adam fails in its step number `at`."""
+    update, steps = Adam.update, []
+
+    def failing_update(self, *args):
+        steps.append(args)
+        if len(steps) == at:
+            fail()
+        update(self, *args)
+
+    return patch.object(Adam, "update", failing_update)
+
+
+def run_out_of_memory():
+    raise MemoryError("no memory is left")
+
+
+def fail_in_the_midst(rank, ranks):
+    """Let rank 1 fail alone in its fifth step, and try again in the same context."""
+    group = dist.new_group(ranks, timeout=timedelta(seconds=3))
+    model = clone(REGRESSOR)
+    with data_parallel(group), failing(5 if rank == 1 else -1, run_out_of_memory):
+        first = outcome(lambda: model.fit(ROWS, TARGET))
+        return first, outcome(lambda: model.fit(ROWS, TARGET)), vars(model) == vars(clone(model))
+
+
+def main(folder):
+    warnings.simplefilter("ignore")
+    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
+    rank = dist.get_rank()
+    pair = dist.new_group([0, 1], timeout=timedelta(seconds=30))
+    found = {"cases": fit_cases(rank, pair), "seeds": fit_seeds(rank)}
+    found["disagreements"] = fail_disagreeing(rank)
+    found["outside"] = outcome(lambda: data_parallel(pair).__enter__()) if rank == 2 else None
+    found["alone"] = fit_alone(rank)
+    found["guide"] = run_the_guide()
+    found["midst"] = fail_in_the_midst(rank, [0, 1, 2])
+    save(folder, rank, found)
+    with data_parallel(), failing(5 if rank == 2 else -1, lambda: os._exit(0)):
+        found["death"] = outcome(lambda: clone(REGRESSOR).fit(ROWS, TARGET))
+    save(folder, rank, found)
+
+
+def save(folder, rank, found):
+    (Path(folder) / f"{rank}.pickle").write_bytes(pickle.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
