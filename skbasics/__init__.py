@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _PACKAGES = {
     "autoencoder": ["Autoencoder", "SparseAutoencoder", "VAETransformer"],
     "decomposition": ["PCA", "CorrespondenceAnalysis", "FastICA"],
+    "distributed": ["fit_blocks"],
     "inspection": [
         "GradientCheck",
         "LayerHealth",

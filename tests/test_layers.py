@@ -36,7 +36,7 @@ LEVELS = [
         "stats",
         "variational",
     ],
-    ["inspection", "model_selection"],
+    ["distributed", "inspection", "model_selection"],
     ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
