@@ -13,7 +13,7 @@ import skbasics
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn", "_fingerprint", "_documented"],
-    ["_adoption"],
+    ["_adoption", "_threads"],
     [
         *("_values", "_arrays", "_averages", "_derivatives", "_atomic", "_gaussian"),
         *("_inner", "_axes", "_tables"),

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from traceback import format_exc
 from typing import Any
 
-import joblib
 import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
+from sklearn import config_context, get_config
 from sklearn.base import clone
-from sklearn.utils.parallel import Parallel, delayed
 
 from skbasics._merging import Mergeable
 
@@ -20,7 +20,6 @@ def fit_blocks(
     blocks: Iterable[Any],
     *,
     n_jobs: int | None = None,
-    pre_dispatch: int | str = "2*n_jobs",
 ) -> Any:
     r"""Fit an estimator to blocks of rows that are never in one place.
 
@@ -44,14 +43,12 @@ def fit_blocks(
         sample_weight)``, with None for what there is not. A block, or a part of it, may also be
         a function without arguments that returns it, or a Dask object: it is called or computed
         by the worker, and its rows do not travel. A Dask array or data frame stands for its
-        partitions. Blocks without rows, or of weight zero, add nothing.
+        partitions. Blocks without rows, or of weight zero, add nothing. They are taken as workers
+        become free, at most three for each, so that a generator may yield more rows than fit
+        into memory; each block must have memory of its own.
     n_jobs : int, default=None
         Workers at a time; None is 1 unless ``joblib.parallel_config`` says otherwise, which also
         says what they are: threads, processes or a Dask cluster.
-    pre_dispatch : int or str, default="2*n_jobs"
-        How many blocks are taken before they can be worked on. No more than so many and one for
-        each worker are held, so that a generator may yield more rows than fit into memory. Each
-        block must have memory of its own.
 
     Returns
     -------
@@ -67,8 +64,8 @@ def fit_blocks(
         If there is no block with a row, if blocks differ in their features, if `blocks` is one
         table, or if the sum of parts would not be the fit: with ``half_life``, for blocks would
         be streams side by side, and with a solver of PCA that finds leading components alone.
-    joblib.externals.loky.process_executor.TerminatedWorkerError
-        If a process of the backend "loky" dies.
+    joblib.externals.loky.process_executor.TerminatedWorkerError, distributed.KilledWorker
+        If a process of the backend "loky" dies, or one of Dask's for the fourth time.
 
     Notes
     -----
@@ -92,10 +89,10 @@ def fit_blocks(
     True
     """
     _check_estimator(estimator)
-    total = _Total()
+    total, config = _Total(), get_config()
     given = enumerate(total.until_error(_each(blocks)))
-    tasks = (delayed(_part)(clone(estimator), number, block) for number, block in given)
-    for number, part, traceback in _results(tasks, n_jobs, pre_dispatch):
+    tasks = ((clone(estimator), number, (block,), config) for number, block in given)
+    for number, part, traceback in _results(tasks, n_jobs):
         total.add(number, part, traceback)
     return total.whole()
 
@@ -131,29 +128,54 @@ def _each(blocks: Any) -> Iterator[Any]:
     return iter(blocks)
 
 
-def _results(tasks: Iterator, n_jobs: int | None, pre_dispatch: int | str) -> Iterator[tuple]:
+def _results(tasks: Iterator[tuple], n_jobs: int | None) -> Iterator[tuple]:
     """Yield what tasks return as they end, or a few at a time where joblib cannot do that."""
-    # Were several small tasks sent as one, more and more blocks would be held.
-    options = {"n_jobs": n_jobs, "pre_dispatch": pre_dispatch, "batch_size": 1}
-    if get_active_backend()[0].supports_return_generator:
-        yield from Parallel(return_as="generator_unordered", **options)(tasks)
+    backend = get_active_backend()[0]
+    if type(backend).__name__ == "DaskDistributedBackend":
+        with backend.retrieval_context():
+            yield from _on_dask(backend.client, tasks, 2 * max(1, effective_n_jobs(n_jobs)))
         return
-    n_tasks = 4 * joblib.effective_n_jobs(n_jobs)
+    # Were several small tasks sent as one, more and more blocks would be held.
+    options = {"n_jobs": n_jobs, "pre_dispatch": "2*n_jobs", "batch_size": 1}
+    calls = (delayed(_part)(*task) for task in tasks)
+    if backend.supports_return_generator:
+        yield from Parallel(return_as="generator_unordered", **options)(calls)
+        return
+    n_tasks = 4 * effective_n_jobs(n_jobs)
     with Parallel(**options) as parallel:
-        while found := parallel(itertools.islice(tasks, n_tasks)):
+        while found := parallel(itertools.islice(calls, n_tasks)):
             yield from found
 
 
-def _part(estimator: Mergeable, number: int, block: Any) -> tuple[int, Mergeable | Exception, str]:
+def _on_dask(client: Any, tasks: Iterator[tuple], most: int) -> Iterator[tuple]:
+    """Yield what tasks return as they end on a cluster.
+
+    joblib would wait for ever for a task that kills workers, and for data that died with one.
+    """
+    from dask.distributed import as_completed
+
+    running = as_completed()
+    for task in itertools.islice(tasks, most):
+        running.add(client.submit(_part, *task, pure=False))
+    for future in running:
+        yield future.result()
+        for task in itertools.islice(tasks, 1):
+            running.add(client.submit(_part, *task, pure=False))
+
+
+def _part(
+    estimator: Mergeable, number: int, given: tuple[Any], config: dict[str, Any]
+) -> tuple[int, Mergeable | Exception, str]:
     """Return a block's number, and the estimator that has seen it alone.
 
     Or else the error and its traceback, as text for who cannot look into this process. If it were
     raised, joblib would end processes that others work in.
     """
     try:
-        X, y, sample_weight = _loaded(block)
-        if _counts(X, sample_weight):
-            estimator.partial_fit(X, y, sample_weight)._drop_rows()
+        with config_context(**config):
+            X, y, sample_weight = _loaded(*given)
+            if _counts(X, sample_weight):
+                estimator.partial_fit(X, y, sample_weight)._drop_rows()
     except Exception as error:
         return number, error, format_exc()
     return number, estimator, ""
