@@ -132,7 +132,7 @@ def test_a_stream_is_settled_by_many_threads_at_once(kind, names, impatient):
             np.testing.assert_array_equal(value, getattr(expected, name), err_msg=name)
 
 
-def test_fits_in_parallel_are_the_serial_fits(impatient):
+def test_fits_in_parallel_are_the_serial_fits():
     serial = [fitted_outputs(specimen) for specimen in SPECIMENS]
     for backend in ("threading", "multiprocessing", "loky"):
         with parallel_config(backend=backend, n_jobs=2 if backend != "threading" else 4):
@@ -198,7 +198,7 @@ def test_one_thread_of_torch_here_is_two_elsewhere(two_threads):
     assert torch.get_num_threads() == 2
 
 
-def test_fits_at_once_leave_each_other_alone(two_threads, impatient):
+def test_fits_at_once_leave_each_other_alone(two_threads):
     """They lower the same counts, begin and end at different times, and still."""
     X, y = np.random.default_rng(0).normal(size=(80, 5)), np.arange(80.0)
     estimators = [
