@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _PACKAGES = {
     "autoencoder": ["Autoencoder", "SparseAutoencoder", "VAETransformer"],
     "decomposition": ["PCA", "CorrespondenceAnalysis", "FastICA"],
-    "distributed": ["data_parallel"],
+    "distributed": ["data_parallel", "fit_blocks"],
     "inspection": [
         "GradientCheck",
         "LayerHealth",

@@ -20,6 +20,12 @@ class Mergeable:
         """Add the rows that another fitted estimator has seen; it stays as it is."""
         raise NotImplementedError
 
+    def _check_adds_up(self) -> None:
+        """Raise ValueError if the sum of fits on parts is not the fit on all of their rows."""
+
+    def _drop_rows(self) -> None:
+        """Drop what describes the rows seen last, and is no part of a sum."""
+
     @atomic
     def merge(self, other: Self) -> Self:
         """Add the rows that another estimator has seen, exactly, in place.

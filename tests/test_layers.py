@@ -13,7 +13,7 @@ import skbasics
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn", "_fingerprint", "_versioned"],
-    ["_adoption", "_collective", "_documented"],
+    ["_adoption", "_collective", "_documented", "_threads"],
     [
         *("_values", "_arrays", "_averages", "_derivatives", "_atomic", "_gaussian"),
         *("_inner", "_axes", "_tables"),
@@ -36,7 +36,7 @@ LEVELS = [
         "stats",
         "variational",
     ],
-    ["inspection", "model_selection", "distributed"],
+    ["distributed", "inspection", "model_selection"],
     ["plots"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -224,8 +224,9 @@ class CorrespondenceAnalysis(
         power = POWERS[self.scaling]
         found = of_the_axes(axes, table, power)
         empty = {"columns": int((axes.centroid == 0).sum())}
-        if "_rows" in vars(self):
-            rows = to_device(self._rows, device)
+        seen_last = vars(self).get("_rows")  # read once: another thread may be here, too
+        if seen_last is not None:
+            rows = to_device(seen_last, device)
             found |= of_the_rows(axes, rows, power)
             empty["rows"] = int((rows.totals == 0).sum())
         _warn_of_empty(empty)

@@ -276,6 +276,12 @@ class PCA(
         self._go_on(before.plus(*batch.rows()), dtype, data.border)
         return self
 
+    def _check_adds_up(self) -> None:
+        try:
+            _follows_streams(self)
+        except AttributeError as error:
+            raise ValueError(str(error)) from None
+
     def _join(self, other: "PCA") -> None:
         for estimator in (self, other):
             estimator._check_goes_on("merge")

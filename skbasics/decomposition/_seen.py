@@ -103,11 +103,17 @@ class SeenTables(Mergeable):
                 return getattr(self, name)
             if name in vars(self):
                 return vars(self)[name]
+            seen = f"{self._table.n_parts} were merged"
+            if self._table.n_parts == 1:
+                seen = "those of this one were not kept"
             raise AttributeError(
-                f"{name} is about the rows of one table, and {self._table.n_parts} were merged. "
+                f"{name} is about the rows of one table, and {seen}. "
                 "Call transform for the coordinates of any rows."
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _drop_rows(self) -> None:
+        vars(self).pop("_rows", None)
 
     def _join(self, other: Self) -> None:
         device = as_tensor(self._like).device

@@ -1,5 +1,6 @@
 """Two ways from rows to places: torch here, and umap-learn."""
 
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from skbasics.manifold._metrics import Given, Measure
 from skbasics.manifold._neighbors import Neighbors, nearest
 from skbasics.manifold._start import starting_places
 from skbasics.manifold._target import by_class, by_target
+
+_one_at_a_time = threading.Lock()
+"""For umap-learn, which uses what belongs to the process."""
 
 THEIRS = {"cityblock": "manhattan"}
 """Distances that umap-learn has by another name."""
@@ -189,7 +193,7 @@ def by_umap(task: Task) -> Layout:
     )
     X = as_numpy(task.X)
     y = None if task.y is None else task.y[:, 0] if task.y.shape[1] == 1 else task.y
-    with warnings.catch_warnings(), _OwnGlobalState(task.random_state):
+    with _one_at_a_time, warnings.catch_warnings(), _OwnGlobalState(task.random_state):
         # It warns of parts of the graph that are told of here by `disconnected_`, and of itself.
         warnings.simplefilter("ignore")
         try:

@@ -1,13 +1,14 @@
 """The layout: gradient steps on edges drawn by their weight and pairs drawn at random."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from skbasics._threads import one_torch_thread
 from skbasics.manifold._forces import LONGEST, Forces
 
 N_PARTS = 2
@@ -64,7 +65,8 @@ def layout(
     Y = torch.from_numpy(start.T.astype(np.float32, order="C")).to(device)
     alone = len(share) * len(Y) * max(1, forces.n_negatives) < SMALL
     for epoch in range(n_epochs):
-        with _one_thread(alone), torch.no_grad():
+        # On little, threads wait for each other longer than they help.
+        with one_torch_thread() if alone else nullcontext(), torch.no_grad():
             clock += share
             due = torch.nonzero(clock >= 1)[:, 0]
             clock[due] -= 1
@@ -73,20 +75,6 @@ def layout(
                 now = due[part::N_PARTS]
                 Y += rate * _step(Y, head[now], tail[now], forces, draws)
         yield Y
-
-
-@contextmanager
-def _one_thread(alone: bool) -> Iterator[None]:
-    """Let torch work by itself: on little, threads wait for each other longer than they help."""
-    n_threads = torch.get_num_threads()
-    if not alone or n_threads == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _step(Y: Tensor, head: Tensor, tail: Tensor, forces: Forces, draws: torch.Generator) -> Tensor:

@@ -7,7 +7,8 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
 from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
+
+from skbasics._threads import one_blas_thread
 
 SIDE = 10.0
 """The width of the square, or cube, in which a layout starts."""
@@ -41,7 +42,7 @@ def starting_places(
     if init == "random":
         return random_state.uniform(-SIDE, SIDE, (graph.shape[0], n_components))
     # The threads of BLAS would leave their number in the last digit, and so in the whole layout.
-    with threadpool_limits(1, "blas"):
+    with one_blas_thread(user_api="blas"):
         if init == "pca":
             places = principal(X, n_components)
         else:

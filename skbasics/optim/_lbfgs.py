@@ -1,7 +1,5 @@
 """L-BFGS: scipy's, on our objective."""
 
-import functools
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -11,10 +9,10 @@ import numpy as np
 import scipy.optimize
 import torch
 from scipy.optimize import OptimizeResult
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from skbasics._sklearn import Interval
+from skbasics._threads import one_blas_thread
 from skbasics.optim._base import Optimizer, check_repeatable
 from skbasics.optim._state import OptimizerState
 
@@ -142,7 +140,9 @@ class LBFGS(Optimizer):
             "gtol": tol,
             "ftol": _least_gain(tol),
         }
-        with _one_blas_thread:
+        # Its own products are of short vectors: OpenBLAS's threads would spin while torch's
+        # compute, and take their cores.
+        with one_blas_thread(internal_api="openblas"):
             result = scipy.optimize.minimize(
                 evaluate,
                 _copy(row),
@@ -169,34 +169,3 @@ def _least_gain(tol: float) -> float:
     the square of the gradient, and so is what is asked of them below.
     """
     return 1e7 * float(np.finfo(np.float64).eps) * min(1.0, tol / 1e-4) ** 2
-
-
-class _OneBlasThread:
-    """Keeps scipy's own products, of short vectors, on one thread while anyone is inside.
-
-    Its threads would spin while torch's compute, and take their cores. The counts belong to the
-    process: the first to enter lowers them, the last to leave restores them.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._limiter = _openblas().limit(limits=1)
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limiter.restore_original_limits()
-
-
-_one_blas_thread = _OneBlasThread()
-
-
-@functools.cache
-def _openblas() -> ThreadpoolController:
-    return ThreadpoolController().select(internal_api="openblas")

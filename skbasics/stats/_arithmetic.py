@@ -18,6 +18,15 @@ class Arithmetic(Mergeable):
     """
 
     _seen: Seen
+    half_life: float | None
+
+    def _check_adds_up(self) -> None:
+        if self.half_life is not None:
+            raise ValueError(
+                f"half_life={self.half_life:g} ages rows by those that follow, and blocks that are "
+                "merged would age by their own alone. Call partial_fit block by block, or set "
+                "half_life=None."
+            )
 
     def _join(self, other: Self) -> None:
         self._seen = self._native().join(self._beside(other)).converted(self._keep)

@@ -1,0 +1,270 @@
+"""One fit on many blocks of rows, which workers make in parts."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from traceback import format_exc
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
+from sklearn import config_context, get_config
+from sklearn.base import clone
+
+from skbasics._merging import Mergeable
+
+
+def fit_blocks(
+    estimator: Mergeable,
+    blocks: Iterable[Any],
+    *,
+    n_jobs: int | None = None,
+) -> Any:
+    r"""Fit an estimator to blocks of rows that are never in one place.
+
+    With :math:`T(B)` what a block leaves in the estimator (of :math:`n` rows their weight, mean
+    and scatter, say) and :math:`\oplus` its `merge`,
+
+    .. math:: T(B_1 \cup \dots \cup B_m) = T(B_1) \oplus \dots \oplus T(B_m) :
+
+    each :math:`T(B_b)` is computed by one of joblib's workers and sent back, and neighbours are
+    merged as they come, in pairs, pairs of pairs and so on. So the result is that of
+    `partial_fit` on one block after the other, to rounding, and the same to the last bit
+    whichever worker is done first.
+
+    Parameters
+    ----------
+    estimator : OnlineMeanVar, PCA or CorrespondenceAnalysis
+        What to fit. It is cloned and stays as it is, be it fitted or not; ``+`` adds the result
+        to an earlier one.
+    blocks : iterable
+        Blocks in the order of their rows, each of them X, ``(X, y)`` or ``(X, y,
+        sample_weight)``, with None for what there is not. A block, or a part of it, may also be
+        a function without arguments that returns it, or a Dask object: it is called or computed
+        by the worker, and its rows do not travel. A Dask array or data frame stands for its
+        partitions. Blocks without rows, or of weight zero, add nothing. They are taken as workers
+        become free, at most three for each, so that a generator may yield more rows than fit
+        into memory; each block must have memory of its own.
+    n_jobs : int, default=None
+        Workers at a time; None is 1 unless ``joblib.parallel_config`` says otherwise, which also
+        says what they are: threads, processes or a Dask cluster.
+
+    Returns
+    -------
+    fitted : estimator
+        A new one, fitted to all rows. As after `partial_fit`, its attributes are computed when
+        they are first asked for.
+
+    Raises
+    ------
+    TypeError
+        If fits of the estimator do not add up, or if blocks are not iterable.
+    ValueError
+        If there is no block with a row, if blocks differ in their features, if `blocks` is one
+        table, or if the sum of parts would not be the fit: with ``half_life``, for blocks would
+        be streams side by side, and with a solver of PCA that finds leading components alone.
+    joblib.externals.loky.process_executor.TerminatedWorkerError, distributed.KilledWorker
+        If a process of the backend "loky" dies, or one of Dask's for the fourth time.
+
+    Notes
+    -----
+    What a block raises has a note that says which block it was. Python's own "multiprocessing"
+    waits for ever for a process that has died; "loky" raises, and Dask computes the block
+    elsewhere, up to three times.
+
+    Of a `CorrespondenceAnalysis` there are no ``row_coordinates_``: its rows are not kept.
+
+    See Also
+    --------
+    StreamPipeline : Blocks one after another through several steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbasics import PCA, fit_blocks
+    >>> X = np.random.default_rng(0).standard_normal((1000, 3)) + 1e6
+    >>> pca = fit_blocks(PCA(n_components=2), (X[i : i + 100] for i in range(0, 1000, 100)))
+    >>> bool(np.allclose(pca.components_, PCA(n_components=2).fit(X).components_))
+    True
+    """
+    _check_estimator(estimator)
+    total, config = _Total(), get_config()
+    given = enumerate(total.until_error(_each(blocks)))
+    tasks = ((clone(estimator), number, (block,), config) for number, block in given)
+    for number, part, traceback in _results(tasks, n_jobs):
+        total.add(number, part, traceback)
+    return total.whole()
+
+
+def _check_estimator(estimator: Any) -> None:
+    if not isinstance(estimator, Mergeable):
+        raise TypeError(
+            f"fit_blocks adds up the fits on blocks, and those of {type(estimator).__name__} do "
+            "not add up. OnlineMeanVar, PCA and CorrespondenceAnalysis do; for others, "
+            "partial_fit takes one block after another."
+        )
+    estimator._check_adds_up()
+
+
+def _each(blocks: Any) -> Iterator[Any]:
+    """Return an iterator over blocks, for a Dask collection over its partitions."""
+    if hasattr(blocks, "__dask_graph__") and hasattr(blocks, "to_delayed"):
+        if np.prod(getattr(blocks, "numblocks", (1,))[1:]) > 1:
+            raise ValueError(
+                f"the rows of blocks are cut, with chunks {blocks.chunks}. Call "
+                "blocks.rechunk({1: -1}) first."
+            )
+        return iter(np.ravel(blocks.to_delayed()))
+    if len(getattr(blocks, "shape", ())) == 2:
+        raise ValueError(
+            f"blocks is one table of shape {tuple(blocks.shape)}, and not an iterable of tables. "
+            "Give [X], or cut it: np.array_split(X, 8)."
+        )
+    if not isinstance(blocks, Iterable):
+        raise TypeError(
+            f"blocks must be an iterable of blocks, got {blocks!r}. Give a list or a generator."
+        )
+    return iter(blocks)
+
+
+def _results(tasks: Iterator[tuple], n_jobs: int | None) -> Iterator[tuple]:
+    """Yield what tasks return as they end, or a few at a time where joblib cannot do that."""
+    backend = get_active_backend()[0]
+    if type(backend).__name__ == "DaskDistributedBackend":
+        with backend.retrieval_context():
+            yield from _on_dask(backend.client, tasks, 2 * max(1, effective_n_jobs(n_jobs)))
+        return
+    # Were several small tasks sent as one, more and more blocks would be held.
+    options = {"n_jobs": n_jobs, "pre_dispatch": "2*n_jobs", "batch_size": 1}
+    calls = (delayed(_part)(*task) for task in tasks)
+    if backend.supports_return_generator:
+        yield from Parallel(return_as="generator_unordered", **options)(calls)
+        return
+    n_tasks = 4 * effective_n_jobs(n_jobs)
+    with Parallel(**options) as parallel:
+        while found := parallel(itertools.islice(calls, n_tasks)):
+            yield from found
+
+
+def _on_dask(client: Any, tasks: Iterator[tuple], most: int) -> Iterator[tuple]:
+    """Yield what tasks return as they end on a cluster.
+
+    joblib would wait for ever for a task that kills workers, and for data that died with one.
+    """
+    from dask.distributed import as_completed
+
+    running = as_completed()
+    for task in itertools.islice(tasks, most):
+        running.add(client.submit(_part, *task, pure=False))
+    for future in running:
+        yield future.result()
+        for task in itertools.islice(tasks, 1):
+            running.add(client.submit(_part, *task, pure=False))
+
+
+def _part(
+    estimator: Mergeable, number: int, given: tuple[Any], config: dict[str, Any]
+) -> tuple[int, Mergeable | Exception, str]:
+    """Return a block's number, and the estimator that has seen it alone.
+
+    Or else the error and its traceback, as text for who cannot look into this process. If it were
+    raised, joblib would end processes that others work in.
+    """
+    try:
+        with config_context(**config):
+            X, y, sample_weight = _loaded(*given)
+            if _counts(X, sample_weight):
+                estimator.partial_fit(X, y, sample_weight)._drop_rows()
+    except Exception as error:
+        return number, error, format_exc()
+    return number, estimator, ""
+
+
+def _loaded(block: Any) -> tuple[Any, Any, Any]:
+    """Return rows, target and weights of a block."""
+    block = _here(block)
+    parts = tuple(map(_here, block)) if isinstance(block, tuple) else (block,)
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(
+            f"a block is X, (X, y) or (X, y, sample_weight), got a tuple of {len(parts)}."
+        )
+    return parts + (None,) * (3 - len(parts))
+
+
+def _here(part: Any) -> Any:
+    """Return what a function or a Dask object stands for, anything else as it is."""
+    if hasattr(part, "__dask_graph__"):
+        return part.compute()
+    return part() if callable(part) else part
+
+
+def _counts(X: Any, sample_weight: Any) -> bool:
+    """Whether any row counts; what is wrong with the others is for the estimator to say."""
+    n_rows = X.shape[0] if getattr(X, "shape", ()) else 1
+    return n_rows > 0 and (sample_weight is None or np.any(np.asarray(sample_weight) != 0))
+
+
+class _Total:
+    """The sum of parts that come in any order.
+
+    Neighbours are merged as soon as both are there, a block with the next, a pair with the next
+    pair and so on: so few sums wait, rounding grows with the logarithm of their number alone, and
+    it does not depend on who came first.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self._n_blocks = 0
+        self._sums: dict[tuple[int, int], Mergeable] = {}  # by their first block and their number
+
+    def until_error(self, blocks: Iterator[Any]) -> Iterator[Any]:
+        """Yield blocks; end where any has failed, or where there should be a next one."""
+        try:
+            for block in blocks:
+                if self.error is not None:
+                    return
+                yield block
+        except Exception as error:
+            self.error = error
+
+    def add(self, number: int, part: Mergeable | Exception, traceback: str) -> None:
+        """Add the part of a block, or take note of the first error."""
+        self._n_blocks += 1
+        if self.error is not None:
+            return
+        remote = isinstance(part, Exception) and part.__traceback__ is None
+        try:
+            if isinstance(part, Exception):
+                raise part
+            for other in itertools.islice(self._sums.values(), 1):
+                other._check_alike(part, "merge")  # at once, and not when their sums meet
+            self._join(number, part)
+        except Exception as error:
+            where = f" In the worker:\n{traceback}" if remote else ""
+            error.add_note(f"This was block {number} of fit_blocks, counted from 0.{where}")
+            self.error = error
+
+    def _join(self, first: int, part: Mergeable, size: int = 1) -> None:
+        other = self._sums.pop((first ^ size, size), None)
+        if other is None:
+            self._sums[first, size] = part
+            return
+        left, right = (other, part) if first & size else (part, other)
+        self._join(first & ~size, left.merge(right), 2 * size)
+
+    def whole(self) -> Mergeable:
+        """Return the sum of all blocks."""
+        if self.error is not None:
+            raise self.error
+        if not self._sums:
+            raise ValueError("blocks is empty: there is nothing to fit. Give one block at least.")
+        whole = functools.reduce(
+            lambda left, right: left.merge(right), (self._sums[key] for key in sorted(self._sums))
+        )
+        if not whole.__sklearn_is_fitted__():
+            raise ValueError(
+                f"none of the {self._n_blocks} blocks has a row that counts. Give one with rows "
+                "and a positive weight."
+            )
+        return whole

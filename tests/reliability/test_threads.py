@@ -1,0 +1,265 @@
+"""Many threads and many workers: the same numbers, and everyone's settings as they were."""
+
+import functools
+import itertools
+import multiprocessing
+import os
+import sys
+import threading
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from sklearn.base import clone
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skbasics import (
+    PCA,
+    UMAP,
+    CorrespondenceAnalysis,
+    MLPRegressor,
+    OnlineMeanVar,
+    fit_blocks,
+)
+from skbasics._threads import one_blas_thread, one_torch_thread
+from tests.reliability.specimens import SPECIMENS
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not cover the posterior")
+EACH = pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
+N_THREADS = 4
+
+
+@pytest.fixture
+def impatient():
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def two_threads():
+    """Two threads for every library, whatever the tests run with."""
+    torch_threads = torch.get_num_threads()
+    with threadpool_limits(2):
+        torch.set_num_threads(2)
+        yield
+        torch.set_num_threads(torch_threads)
+
+
+def at_once(functions):
+    """Return what functions return that begin at the same time, each in a thread of its own."""
+    barrier, found = threading.Barrier(len(functions)), [None] * len(functions)
+
+    def run(number):
+        barrier.wait(60)
+        try:
+            found[number] = functions[number]()
+        except BaseException as error:
+            found[number] = error
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(len(functions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return found
+
+
+def assert_identical(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def counts():
+    """Return the numbers of threads of torch and of every library that has some."""
+    pools = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+    return torch.get_num_threads(), pools
+
+
+def seed_of(specimen):
+    return {"random_state": 0} if "random_state" in specimen.estimator.get_params() else {}
+
+
+def fitted_outputs(specimen):
+    fitted = specimen.fitted(**seed_of(specimen))
+    return specimen.outputs(fitted, specimen.data()[0])
+
+
+@EACH
+def test_one_fitted_estimator_serves_many_threads(specimen, impatient):
+    """Each thread has rows of its own, so that nothing that is kept can be right for all."""
+    fitted = specimen.fitted()
+    rows = [specimen.data(12, seed)[0] for seed in range(1, 1 + N_THREADS)]
+    serial = [specimen.outputs(fitted, X) for X in rows]
+    if specimen.streams:
+        fitted.partial_fit(*specimen.data())  # what is computed when it is asked for, is not yet
+        serial = [specimen.outputs(clone_of(fitted), X) for X in rows]
+    found = at_once([functools.partial(specimen.outputs, fitted, X) for X in rows])
+    for each, expected in zip(found, serial, strict=True):
+        assert_identical(each, expected)
+
+
+def clone_of(fitted):
+    other = clone(fitted)
+    vars(other).update(vars(fitted))
+    return other
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (PCA, ("mean_", "noise_variance_", "components_", "n_components_")),
+        (CorrespondenceAnalysis, ("column_masses_", "row_coordinates_", "eigenvalues_")),
+    ],
+)
+def test_a_stream_is_settled_by_many_threads_at_once(kind, names, impatient):
+    X = np.random.default_rng(0).gamma(4.0, size=(40, 6))
+    expected = kind().partial_fit(X)
+    for _ in range(25):
+        stream = kind().partial_fit(X)
+        readings = [functools.partial(getattr, stream, name) for name in names * 2]
+        for name, value in zip(names * 2, at_once(readings), strict=True):
+            np.testing.assert_array_equal(value, getattr(expected, name), err_msg=name)
+
+
+def test_fits_in_parallel_are_the_serial_fits():
+    serial = [fitted_outputs(specimen) for specimen in SPECIMENS]
+    for backend in ("threading", "multiprocessing", "loky"):
+        with parallel_config(backend=backend, n_jobs=2 if backend != "threading" else 4):
+            found = Parallel()(delayed(fitted_outputs)(specimen) for specimen in SPECIMENS)
+        for specimen, each, expected in zip(SPECIMENS, found, serial, strict=True):
+            for name, value in expected.items():
+                np.testing.assert_array_equal(each[name], value, f"{backend}: {specimen.name}")
+
+
+@EACH
+def test_the_numbers_of_threads_are_as_before(specimen, two_threads):
+    before = counts()
+    specimen.fitted()
+    assert counts() == before
+    X, y = specimen.data()
+    X[3, 1] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        specimen.new().fit(X, y)
+    assert counts() == before
+
+
+class StopHere(Exception):  # noqa: N818
+    """Ends a fit in its midst."""
+
+
+def failing(z):
+    if torch.get_num_threads() == 2 and openblas() == {1}:
+        raise StopHere
+    return torch.tanh(z)
+
+
+def openblas():
+    pools = threadpool_info()
+    return {pool["num_threads"] for pool in pools if pool["internal_api"] == "openblas"}
+
+
+def test_the_numbers_of_threads_are_as_before_after_a_failure_in_the_midst(two_threads):
+    before = counts()
+    X, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30.0)
+    with pytest.raises(StopHere):
+        MLPRegressor((5,), failing, optimizer="lbfgs").fit(X, y)
+    assert counts() == before
+    with pytest.raises(StopHere), one_torch_thread():
+        raise StopHere
+    assert counts() == before
+
+
+def test_numbers_of_threads_that_are_held_twice(two_threads):
+    first = one_blas_thread(user_api="blas")
+    second = one_blas_thread(internal_api="openblas")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert openblas() == {1}
+    second.__exit__(None, None, None)
+    assert openblas() == {2}
+
+
+def test_one_thread_of_torch_here_is_two_elsewhere(two_threads):
+    with one_torch_thread():
+        assert torch.get_num_threads() == 1
+        assert at_once([torch.get_num_threads] * 3) == [2, 2, 2]
+    assert torch.get_num_threads() == 2
+
+
+def test_fits_at_once_leave_each_other_alone(two_threads):
+    """They lower the same counts, begin and end at different times, and still."""
+    X, y = np.random.default_rng(0).normal(size=(80, 5)), np.arange(80.0)
+    estimators = [
+        *(UMAP(n_epochs=n, init="pca", random_state=0) for n in (5, 15, 30)),
+        MLPRegressor((5,), optimizer="lbfgs", max_iter=10, random_state=0),
+        UMAP(n_epochs=10, random_state=0),
+    ]
+    before = counts()
+    serial = [clone(each).fit(X, y) for each in estimators]
+    found = at_once([functools.partial(clone(each).fit, X, y) for each in estimators])
+    for each, expected in zip(found, serial, strict=True):
+        if isinstance(each, UMAP):
+            np.testing.assert_array_equal(each.embedding_, expected.embedding_)
+        else:
+            np.testing.assert_array_equal(each.predict(X), expected.predict(X))
+    assert counts() == before
+    assert at_once([torch.get_num_threads, openblas]) == [2, {2}]  # also for threads to come
+
+
+def wide_fit():
+    X = np.random.default_rng(0).normal(size=(400, 5))
+    return MLPRegressor((300,), "tanh", max_iter=1, batch_size=400).fit(X, X[:, 0])
+
+
+def test_a_forked_process_does_not_wait_for_threads_it_has_not(two_threads):
+    torch.exp(torch.randn(1000, 1000))  # by two threads, which a fork does not inherit
+    wide_fit()
+    process = multiprocessing.get_context("fork").Process(target=wide_fit)
+    process.start()
+    process.join(60)
+    hangs = process.is_alive()
+    if hangs:
+        process.kill()
+    assert not hangs
+    assert process.exitcode == 0
+
+
+def threads_of_a_fit(number):
+    """Return the numbers of threads that torch has in a fit, as its activation sees it."""
+    seen = set()
+
+    def watching(z):
+        seen.add(torch.get_num_threads())
+        return torch.tanh(z)
+
+    X = np.random.default_rng(number).normal(size=(30, 3))
+    MLPRegressor((4,), watching, max_iter=2).fit(X, X[:, 0])
+    return seen | set(counts()[1].values())
+
+
+def test_workers_share_the_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    limit = max(1, joblib.cpu_count() // 2)
+    with parallel_config(backend="loky", n_jobs=2):
+        found = Parallel()(delayed(threads_of_a_fit)(number) for number in range(4))
+    assert all(found)
+    assert max(set.union(*found)) <= limit
+
+
+def test_a_process_that_dies_is_an_error_and_no_hang():
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    blocks = itertools.chain([X] * 3, [functools.partial(os._exit, 3)], itertools.repeat(X))
+    with parallel_config(backend="loky", n_jobs=2), pytest.raises(TerminatedWorkerError):
+        fit_blocks(OnlineMeanVar(), blocks)
