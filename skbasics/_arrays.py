@@ -124,7 +124,7 @@ def compute_device(border: Border, device: torch.device | str | None) -> torch.d
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
+        torch.zeros(1, device=chosen).cpu()  # "meta" holds no numbers to bring back
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Use device=None "

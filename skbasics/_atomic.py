@@ -15,8 +15,10 @@ def atomic(method: Callable) -> Callable:
         before = vars(self).copy()
         try:
             return method(self, *args, **kwargs)
-        except BaseException:
+        except BaseException as error:
             restore(self, before)
+            if isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error):
+                raise MemoryError(str(error)) from error  # torch knows no better name for it
             raise
 
     return guarded

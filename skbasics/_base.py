@@ -180,7 +180,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             statistics,
             self._loss(),
             self._optimizer(),
-            self.alpha,
+            float(self.alpha),
             sample,
             self._batch_size(sample.n_train, stream),
             self.shuffle,
@@ -280,7 +280,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
                 f"every epoch is one batch of {n_rows}.",
                 stacklevel=2,
             )
-        return min(self.batch_size, n_rows)
+        return min(int(self.batch_size), n_rows)
 
     def _stopping(self, stream: bool) -> Stopping:
         return Stopping(

@@ -1,6 +1,7 @@
 """A stack of K networks of one architecture, and what it minimises."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +23,9 @@ from skbasics.network._layer import (
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._losses import Loss
 
+MOST = 2**40
+"""Parameters that no memory holds."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -41,7 +45,7 @@ class Slot:
 def _slots(asked: Sequence[tuple[int, ParameterShape]]) -> list[Slot]:
     slots, start = [], 0
     for layer, parameter in asked:
-        stop = start + int(np.prod(parameter.shape))
+        stop = start + math.prod(parameter.shape)
         slots.append(Slot(layer, parameter.name, parameter.shape, start, stop))
         start = stop
     return slots
@@ -80,6 +84,8 @@ class Architecture:
 
     def initial(self, like: Tensor, n_replicas: int) -> tuple[Tensor, Tensor]:
         """Return theta and the statistics with every parameter at its layer's start value."""
+        if self.n_parameters > MOST:
+            raise MemoryError(f"{self.n_parameters:g} parameters are more than memory holds.")
         theta = like.new_zeros(n_replicas, self.n_parameters)
         statistics = like.new_zeros(n_replicas, self.n_statistics)
         for slot, start in zip(self.slots, self._starts[0], strict=True):

@@ -29,7 +29,7 @@ from skbasics.variational._nuts import check_pyro, sample_nuts
 from skbasics.variational._problem import Found, Problem
 from skbasics.variational._psis import effective_share, pareto_k, warn_of_tail
 
-POSITIVE = Interval(Real, 0, None, closed="neither")
+SCALE = Interval(Real, 1e-150, 1e150, closed="both")  # its square is a number, as is one over it
 COUNT = Interval(Integral, 1, None, closed="left")
 
 N_RATIOS = 1000
@@ -66,7 +66,7 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
         "hidden_layer_sizes": ["array-like", COUNT],
         "activation": [StrOptions(set(ACTIVATIONS)), callable],
         "inference": [StrOptions({"auto", "mean_field", "full_rank", "nuts"})],
-        "prior_scale": [POSITIVE, StrOptions({"learned"})],
+        "prior_scale": [SCALE, StrOptions({"learned"})],
         "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
         "n_samples": [COUNT],
         "n_draws": [Interval(Integral, 16, None, closed="left")],

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from skbasics._arrays import as_tensor
 from skbasics._atomic import training_method
-from skbasics._data import Checked
+from skbasics._data import Checked, numbers
 from skbasics._moments import Moments, add_rows, first_values, no_moments
 from skbasics._sklearn import StrOptions
 from skbasics.network import Loss, SquaredError
 from skbasics.variational._conjugate import LinearPosterior, Statistics, linear_posterior
-from skbasics.variational._estimator import POSITIVE, VariationalEstimator, stream_method
+from skbasics.variational._estimator import SCALE, VariationalEstimator, stream_method
 from skbasics.variational._logistic import logit_moments
 from skbasics.variational._prior import Prior, Target
 from skbasics.variational._problem import Found, Problem
@@ -139,7 +139,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **VariationalEstimator._parameter_constraints,
-        "noise_scale": [POSITIVE, StrOptions({"learned"})],
+        "noise_scale": [SCALE, StrOptions({"learned"})],
     }
 
     def __init__(
@@ -300,7 +300,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
     # What the fit asks for.
 
     def _encode(self, y: Any, first: bool, classes: Any) -> np.ndarray:
-        return np.asarray(y, dtype=float)[:, None]
+        return numbers(y, type(self).__name__)[:, None]
 
     def _model(self) -> tuple[int, Loss]:
         return 1, SquaredError()
