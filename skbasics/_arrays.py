@@ -61,6 +61,20 @@ def as_numpy(array: Any) -> Any:
     return move_to(array, xp=np, device="cpu")
 
 
+def as_floats(name: str, given: Any) -> np.ndarray:
+    """Return the numbers that a parameter holds as a NumPy array in float64.
+
+    Raises
+    ------
+    ValueError
+        If it holds no numbers, or lists of unequal lengths.
+    """
+    try:
+        return np.asarray(as_numpy(given), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers, got {given!r}.") from error
+
+
 @dataclass(frozen=True)
 class Border:
     """Where a fit's arrays came from, and where its results go back to."""

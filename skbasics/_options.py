@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skbasics._atomic import atomic
 from skbasics._documented import Documented
 from skbasics._values import Value
 from skbasics.optim import resolve_optimizer
@@ -75,6 +76,7 @@ class EngineParameters(Documented, BaseEstimator):
             )
         return tuple(int(size) for size in sizes)
 
+    @atomic
     def set_params(self, **params: Any) -> Self:
         """Set parameters, nested ones too; a value is replaced by a changed copy.
 
@@ -100,5 +102,10 @@ class EngineParameters(Documented, BaseEstimator):
         super().set_params(**params)
         for name, changes in nested.items():
             value = self._values[name](getattr(self, name))
+            if not isinstance(value, Value):
+                raise ValueError(
+                    f"{name}={value!r} has no parameters, so {name}__{next(iter(changes))} cannot "
+                    f"be set. Set {name} first."
+                )
             setattr(self, name, value.replace(**changes))
         return self

@@ -74,6 +74,8 @@ class Architecture:
         asked = sorted(asked, key=lambda pair: not pair[1].decays)
         self.slots, self.statistic_slots = _slots(asked), _slots(kept)
         self.n_parameters = self.slots[-1].stop if self.slots else 0
+        if self.n_parameters > MOST:
+            raise MemoryError(f"{self.n_parameters:g} parameters are more than memory holds.")
         self.n_statistics = self.statistic_slots[-1].stop if kept else 0
         self.n_decayed = max(
             (s.stop for s, (_, p) in zip(self.slots, asked, strict=True) if p.decays), default=0
@@ -84,8 +86,6 @@ class Architecture:
 
     def initial(self, like: Tensor, n_replicas: int) -> tuple[Tensor, Tensor]:
         """Return theta and the statistics with every parameter at its layer's start value."""
-        if self.n_parameters > MOST:
-            raise MemoryError(f"{self.n_parameters:g} parameters are more than memory holds.")
         theta = like.new_zeros(n_replicas, self.n_parameters)
         statistics = like.new_zeros(n_replicas, self.n_statistics)
         for slot, start in zip(self.slots, self._starts[0], strict=True):

@@ -29,7 +29,7 @@ from skbasics.variational._nuts import check_pyro, sample_nuts
 from skbasics.variational._problem import Found, Problem
 from skbasics.variational._psis import effective_share, pareto_k, warn_of_tail
 
-SCALE = Interval(Real, 1e-150, 1e150, closed="both")  # its square is a number, as is one over it
+POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
 
 N_RATIOS = 1000
@@ -59,6 +59,15 @@ def stream_method(method: Callable) -> Callable:
     return available_if(_is_gaussian)(training_method(method))
 
 
+def _check_scale(name: str, scale: float | str) -> None:
+    """Raise if calculations with the powers of a scale would leave the range of float64."""
+    if scale != "learned" and not 1e-50 < float(scale) < 1e50:
+        raise ValueError(
+            f"{name}={scale:g} is beyond the scales, 1e-50 to 1e50, whose powers are numbers. "
+            "Measure X or y in other units."
+        )
+
+
 class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParameters, ABC):
     """A model with a posterior in the place of coefficients."""
 
@@ -66,7 +75,7 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
         "hidden_layer_sizes": ["array-like", COUNT],
         "activation": [StrOptions(set(ACTIVATIONS)), callable],
         "inference": [StrOptions({"auto", "mean_field", "full_rank", "nuts"})],
-        "prior_scale": [SCALE, StrOptions({"learned"})],
+        "prior_scale": [POSITIVE, StrOptions({"learned"})],
         "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
         "n_samples": [COUNT],
         "n_draws": [Interval(Integral, 16, None, closed="left")],
@@ -135,6 +144,8 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
             )
         target = self._encode(data.y, first, classes)
         sizes = self._hidden_layer_sizes()
+        for name in ("prior_scale", "noise_scale"):
+            _check_scale(name, getattr(self, name, "learned"))
         self._keep("hidden_layer_sizes", "_sizes", sizes, first)
         self._keep("activation", "_activation", self.activation, first)
         self._width, loss = self._model()

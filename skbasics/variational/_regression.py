@@ -16,7 +16,7 @@ from skbasics._moments import Moments, add_rows, first_values, no_moments
 from skbasics._sklearn import StrOptions
 from skbasics.network import Loss, SquaredError
 from skbasics.variational._conjugate import LinearPosterior, Statistics, linear_posterior
-from skbasics.variational._estimator import SCALE, VariationalEstimator, stream_method
+from skbasics.variational._estimator import POSITIVE, VariationalEstimator, stream_method
 from skbasics.variational._logistic import logit_moments
 from skbasics.variational._prior import Prior, Target
 from skbasics.variational._problem import Found, Problem
@@ -139,7 +139,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **VariationalEstimator._parameter_constraints,
-        "noise_scale": [SCALE, StrOptions({"learned"})],
+        "noise_scale": [POSITIVE, StrOptions({"learned"})],
     }
 
     def __init__(
