@@ -195,7 +195,7 @@ def contained(X: np.ndarray, container: str) -> Any:
         "ragged": lambda: [[1.0] * (1 + i % 2) for i in range(len(X))],
         "DataFrame": lambda: pd.DataFrame(X, columns=names),
         "DataFrame, nullable": lambda: pd.DataFrame(X, columns=names).convert_dtypes(),
-        "polars": lambda: pl.DataFrame(np.ascontiguousarray(X), schema=names),
+        "polars": lambda: _polars(X, names),
         "masked": lambda: np.ma.masked_array(X),
         "masked, hidden": lambda: np.ma.masked_array(X, mask=np.eye(*X.shape, dtype=bool)),
         "masked, nan": lambda: np.ma.masked_invalid(np.where(np.eye(*X.shape) > 0, np.nan, X)),
@@ -219,6 +219,11 @@ def contained(X: np.ndarray, container: str) -> Any:
         return make()
     except Exception:  # such rows are nowhere to be met in it
         return X
+
+
+def _polars(X: np.ndarray, names: list[str]) -> Any:
+    frame = pl.DataFrame(np.ascontiguousarray(X), schema=names)
+    return X if pl.Object in frame.dtypes else frame
 
 
 def _memory_map(X: np.ndarray) -> np.memmap:
