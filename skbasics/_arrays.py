@@ -67,6 +67,20 @@ def as_numpy(array: Any) -> Any:
     return move_to(array, xp=np, device="cpu")
 
 
+def as_floats(name: str, given: Any) -> np.ndarray:
+    """Return the numbers that a parameter holds as a NumPy array in float64.
+
+    Raises
+    ------
+    ValueError
+        If it holds no numbers, or lists of unequal lengths.
+    """
+    try:
+        return np.asarray(as_numpy(given), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers, got {given!r}.") from error
+
+
 @dataclass(frozen=True)
 class Border:
     """Where a fit's arrays came from, and where its results go back to."""
@@ -130,7 +144,7 @@ def compute_device(border: Border, device: torch.device | str | None) -> torch.d
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
+        torch.zeros(1, device=chosen).cpu()  # "meta" holds no numbers to bring back
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Use device=None "

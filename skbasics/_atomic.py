@@ -18,9 +18,11 @@ def atomic(method: Callable) -> Callable:
         lengths = {name: len(values) for name, values in record.items()}
         try:
             return method(self, *args, **kwargs)
-        except BaseException:
+        except BaseException as error:
             restore(self, before)
             _cut_back(record, lengths)
+            if isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error):
+                raise MemoryError(str(error)) from error  # torch knows no better name for it
             raise
 
     return guarded

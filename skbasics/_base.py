@@ -186,7 +186,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
             statistics,
             self._loss(),
             self._optimizer(),
-            self.alpha,
+            self._alpha(theta),
             sample,
             self._batch_size(sample.n_train, stream),
             self.shuffle,
@@ -242,6 +242,14 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         self._structure = structure
         place = {"device": compute_device(data.border, self.device), "dtype": dtype}
         return [as_tensor(row, **place).clone().view(1, -1) for row in (theta, statistics)]
+
+    def _alpha(self, theta: Tensor) -> float:
+        if self.alpha > torch.finfo(theta.dtype).max:
+            raise ValueError(
+                f"alpha={self.alpha:g} is beyond {str(theta.dtype).removeprefix('torch.')}, in "
+                "which this fit computes. Lower it."
+            )
+        return float(self.alpha)
 
     def _new_structure(self, X: Any) -> Structure:
         """Return the structure that the parameters ask for, on validated rows."""
@@ -305,12 +313,12 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
                 f"every epoch is one batch of {n_rows}.",
                 stacklevel=2,
             )
-        return min(self.batch_size, n_rows)
+        return min(int(self.batch_size), n_rows)
 
     def _stopping(self, stream: bool) -> Stopping:
         return Stopping(
             1 if stream else self.max_iter,
-            self.tol,
+            float(self.tol),
             self.n_iter_no_change,
             self.early_stopping,
             stream,

@@ -84,11 +84,21 @@ def check_weights(sample_weight: Any, X: Any) -> tuple[np.ndarray | None, np.nda
     """Return which rows count (None: all), and their weights (None: each is one)."""
     weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     weights = as_numpy(weights).astype(np.float64, copy=False)
+    check_sum(weights)
     counted = weights > 0
     if counted.all():
         return None, None if (weights == 1).all() else weights
     weights = weights[counted]
     return counted, None if (weights == 1).all() else weights
+
+
+def check_sum(weights: np.ndarray) -> None:
+    """Raise if weights sum to more than float64 holds."""
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum()):
+            raise ValueError(
+                "sample_weight sums to more than float64 holds. Divide the weights by their mean."
+            )
 
 
 def select(X: Any, rows: np.ndarray) -> Any:
@@ -101,6 +111,24 @@ def select(X: Any, rows: np.ndarray) -> Any:
     if sp.issparse(X) or isinstance(X, np.ndarray):
         return X[rows]
     return as_tensor(X)[torch.from_numpy(rows)]
+
+
+def numbers(y: Any, name: str) -> np.ndarray:
+    """Return validated targets of the regressor of a name as numbers in float64.
+
+    Raises
+    ------
+    ValueError
+        If they are sparse, words or dates.
+    """
+    if sp.issparse(y):
+        raise ValueError(f"y is sparse, and {name} takes dense targets. Pass y.toarray().")
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} predicts numbers, and y has the dtype {y.dtype}. Convert it to numbers, or "
+            "take a classifier for labels."
+        )
+    return np.asarray(y, dtype=float)
 
 
 def as_rows(X: Any, target: np.ndarray, device: torch.device, dtype: torch.dtype) -> Rows:

@@ -103,5 +103,10 @@ class EngineParameters(Documented, BaseEstimator):
         super().set_params(**params)
         for name, changes in nested.items():
             value = self._values[name](getattr(self, name))
+            if not isinstance(value, Value):
+                raise ValueError(
+                    f"{name}={value!r} has no parameters, so {name}__{next(iter(changes))} cannot "
+                    f"be set. Set {name} first."
+                )
             setattr(self, name, value.replace(**changes))
         return self

@@ -201,9 +201,10 @@ class Replica:
         self.theta, self.statistics = parts if alone else [part.clone() for part in parts]
         self.state = (state if alone else state.rows([row])).export()
         self.order = order
-        if self.error is None and not torch.isfinite(self.theta).all():
-            rate = self.history["learning_rate"][-1]
-            self.error = self._divergence("the weights were not finite", rate)
+        for name, values in (("weights", self.theta), ("running statistics", self.statistics)):
+            if self.error is None and not torch.isfinite(values).all():
+                rate = self.history["learning_rate"][-1]
+                self.error = self._divergence(f"the {name} were not finite", rate)
 
     def kept(self) -> tuple[Tensor, Tensor]:
         """Return theta and the running statistics that the estimator predicts with."""

@@ -4,6 +4,9 @@ What scikit-learn may rename between releases is imported here and nowhere else,
 rename costs one line.
 """
 
+from typing import Any
+
+import numpy as np
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition._pca import _infer_dimension as infer_dimension
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -24,8 +27,8 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.validation import _check_method_params as check_method_params
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import validate_data as _validate_data
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -37,6 +40,42 @@ except ImportError:  # the callback protocol is experimental and may move
     def with_callbacks(method):
         """Return `method` as it is."""
         return method
+
+
+def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) -> Any:
+    """Return X, and y if there is one, as scikit-learn's validation leaves them.
+
+    It would not see a mask, would stumble on tensors that require a gradient, and would keep the
+    foreign byte order of a data frame.
+
+    Raises
+    ------
+    ValueError
+        In scikit-learn's words, and if a masked array hides entries.
+    """
+    given = [_plain("X", X), _plain("y", y)]
+    checked = _validate_data(estimator, *given, **options)
+    return tuple(map(_native, checked)) if isinstance(checked, tuple) else _native(checked)
+
+
+def check_sample_weight(sample_weight: Any, X: Any, **options: Any) -> Any:
+    """Return weights of the rows of X as scikit-learn's validation does; refuse a mask."""
+    return _native(_check_sample_weight(_plain("sample_weight", sample_weight), X, **options))
+
+
+def _plain(name: str, array: Any) -> Any:
+    """Return an array without a gradient, if it hides nothing behind a mask."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
+        raise ValueError(
+            f"{name} is a masked array with {np.ma.count_masked(array)} hidden entries, which "
+            f"would be taken for data. Leave their rows out, or fill them: {name}.filled(value)."
+        )
+    return array.detach() if getattr(array, "requires_grad", False) is True else array
+
+
+def _native(array: Any) -> Any:
+    foreign = isinstance(array, np.ndarray) and not array.dtype.isnative
+    return array.astype(array.dtype.newbyteorder("=")) if foreign else array
 
 
 __all__ = [

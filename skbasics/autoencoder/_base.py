@@ -298,7 +298,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         -------
         scores : array of shape (n_samples,)
             Minus the loss of the row: half its squared distance from its reconstruction, or the
-            cross-entropy in nats. A low score marks a row that is unlike those of the fit.
+            cross-entropy in nats. A low score marks a row that is unlike those of the fit; it is
+            -inf where the squared distance is beyond the dtype.
         """
         X, border, learned = self._before_scoring(X, "score_samples")
         return border.as_caller(self._scores_of(X, learned, self._row_scores))

@@ -242,7 +242,7 @@ class CorrespondenceAnalysis(
         n_rows = max(table.n_rows, round(table.weight))
         limit = max(1, min(n_rows, self.n_features_in_) - 1)
         if self.n_components is None or self.n_components <= limit:
-            return limit if self.n_components is None else self.n_components
+            return limit if self.n_components is None else int(self.n_components)
         warnings.warn(
             f"n_components={self.n_components} is more than a table of {n_rows} rows and "
             f"{self.n_features_in_} columns has; {limit} is used.",

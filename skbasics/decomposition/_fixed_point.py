@@ -19,7 +19,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from skbasics._arrays import as_numpy
+from skbasics._arrays import as_floats
 from skbasics.decomposition._negentropy import Contrast
 
 BLOCK = 2**21
@@ -61,7 +61,7 @@ def starts(n_components: int, w_init: Any, n_starts: int, random_state: Any) -> 
     shape = (n_components, n_components)
     first = np.empty((0, *shape))
     if w_init is not None:
-        first = np.asarray(as_numpy(w_init), dtype=np.float64)[None]
+        first = as_floats("w_init", w_init)[None]
         if first.shape[1:] != shape:
             raise ValueError(
                 f"w_init has invalid shape -- should be {shape}, a row a component; got "

@@ -29,6 +29,9 @@ from skbasics.manifold._target import class_numbers
 NEW_EPOCHS = 60
 """Epochs in which a new row finds its place."""
 
+MOST = 2**40
+"""Coordinates that no memory holds."""
+
 
 class LayoutEstimator(
     Documented,
@@ -87,6 +90,8 @@ class LayoutEstimator(
         rows = _some(rows, first)
         if self.metric == "precomputed":
             rows = rows[:, torch.from_numpy(first).to(rows.device)]
+        if n * self.n_components > MOST:
+            raise MemoryError(f"{n} x {self.n_components} coordinates are more than memory holds.")
         init = self._init(n)
         task = Task(
             rows,

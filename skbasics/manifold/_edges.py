@@ -214,7 +214,7 @@ class EdgePrice(PricedLayer, RandomLayer):
             shares = X.new_full((X.shape[0], B), 2 * training.shares)
         present = (shares > 0).to(X.dtype)  # and not padding
         count = present.sum(1, keepdim=True).clamp(min=1)
-        return shares, (present * (self.forces.n_negatives / count))[:, None]
+        return shares, (present * (float(self.forces.n_negatives) / count))[:, None]
 
 
 class Doubled:

@@ -92,7 +92,12 @@ def fitted_curve(spread: float, min_dist: float) -> tuple[float, float]:
             f"min_dist={min_dist} is larger than spread={spread}: places cannot be further apart "
             "than they spread. Lower min_dist or raise spread."
         )
-    d = np.linspace(0, 3 * spread, 300)
-    wanted = np.where(d < min_dist, 1.0, np.exp(-(d - min_dist) / spread))
+    d, flat = np.linspace(0, 3, 300), min_dist / spread  # in units of the spread
+    wanted = np.where(d < flat, 1.0, np.exp(-(d - flat)))
     (a, b), _ = curve_fit(lambda d, a, b: 1 / (1 + a * d ** (2 * b)), d, wanted)
-    return float(a), float(b)
+    exponent = math.log(a) - 2 * float(b) * math.log(spread)
+    if abs(exponent) > 700:
+        raise ValueError(
+            f"spread={spread:g} is a scale on which distances have no powers. Take one nearer to 1."
+        )
+    return math.exp(exponent), float(b)

@@ -50,6 +50,7 @@ def scales(
 
 
 def _nearest_other(distance: Tensor, local_connectivity: float) -> Tensor:
+    local_connectivity = min(float(local_connectivity), distance.shape[1] + 1.0)
     n_zero = (distance == 0).sum(1, keepdim=True)
     whole = math.floor(local_connectivity)
     part = local_connectivity - whole

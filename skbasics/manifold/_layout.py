@@ -74,6 +74,11 @@ def layout(
             for part in range(N_PARTS):
                 now = due[part::N_PARTS]
                 Y += rate * _step(Y, head[now], tail[now], forces, draws)
+        if not torch.isfinite(Y).all():
+            raise ValueError(
+                f"The layout diverged: places were not finite in epoch {epoch + 1}, at "
+                f"learning_rate={learning_rate:g}. Lower it; 1.0 is usual."
+            )
         yield Y
 
 

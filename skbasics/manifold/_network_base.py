@@ -109,7 +109,7 @@ class EdgeTrainedEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         if self.input_noise == 0:
             return (first, kind), graph, None
         apart = torch.linalg.vector_norm(X - X[neighbors.index[:, 1]], dim=1)
-        return (first, kind), graph, self.input_noise * apart
+        return (first, kind), graph, float(self.input_noise) * apart
 
     def _batch_size(self, n_rows: int, stream: bool) -> int:
         if self.batch_size == "auto":

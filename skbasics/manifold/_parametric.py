@@ -170,7 +170,7 @@ class ParametricUMAP(EdgeTrainedEstimator):
         "set_op_mix_ratio": [Interval(Real, 0, 1, closed="both")],
         "local_connectivity": [Interval(Real, 0, None, closed="left")],
         "repulsion_strength": [Interval(Real, 0, None, closed="left")],
-        "negative_sample_rate": [Interval(Integral, 0, None, closed="left")],
+        "negative_sample_rate": [Interval(Integral, 0, 10**6, closed="both")],
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "decoder": ["boolean"],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],

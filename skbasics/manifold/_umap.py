@@ -153,7 +153,7 @@ class UMAP(LayoutEstimator):
         "set_op_mix_ratio": [Interval(Real, 0, 1, closed="both")],
         "local_connectivity": [Interval(Real, 0, None, closed="left")],
         "repulsion_strength": [Interval(Real, 0, None, closed="left")],
-        "negative_sample_rate": [Interval(Integral, 0, None, closed="left")],
+        "negative_sample_rate": [Interval(Integral, 0, 10**6, closed="both")],
         "a": [Interval(Real, 0, None, closed="neither"), None],
         "b": [Interval(Real, 0, None, closed="neither"), None],
         "random_state": ["random_state"],

@@ -1,6 +1,7 @@
 """A stack of K networks of one architecture, and what it minimises."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +24,9 @@ from skbasics.network._layer import (
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._losses import Loss
 
+MOST = 2**40
+"""Parameters that no memory holds."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -42,7 +46,7 @@ class Slot:
 def _slots(asked: Sequence[tuple[int, ParameterShape]]) -> list[Slot]:
     slots, start = [], 0
     for layer, parameter in asked:
-        stop = start + int(np.prod(parameter.shape))
+        stop = start + math.prod(parameter.shape)
         slots.append(Slot(layer, parameter.name, parameter.shape, start, stop))
         start = stop
     return slots
@@ -71,6 +75,8 @@ class Architecture:
         asked = sorted(asked, key=lambda pair: not pair[1].decays)
         self.slots, self.statistic_slots = _slots(asked), _slots(kept)
         self.n_parameters = self.slots[-1].stop if self.slots else 0
+        if self.n_parameters > MOST:
+            raise MemoryError(f"{self.n_parameters:g} parameters are more than memory holds.")
         self.n_statistics = self.statistic_slots[-1].stop if kept else 0
         self.n_decayed = max(
             (s.stop for s, (_, p) in zip(self.slots, asked, strict=True) if p.decays), default=0

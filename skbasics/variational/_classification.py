@@ -342,7 +342,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
             precision = X.new_full((n_weights + self._width,), HEIGHT_SCALE**-2)
             # Learned, it starts where logits vary by about one.
             spread = float(problem.mean_of((X - center).square()).mean()) or 1.0
-            precision[:n_weights] = spread if learned else self.prior_scale**-2
+            precision[:n_weights] = spread if learned else float(self.prior_scale) ** -2
             prior = Prior(torch.zeros_like(precision), precision)
         else:
             prior = Prior.of(*(as_tensor(part, **place) for part in (self._mean, self._scale)))

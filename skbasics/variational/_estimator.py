@@ -59,6 +59,15 @@ def stream_method(method: Callable) -> Callable:
     return available_if(_is_gaussian)(training_method(method))
 
 
+def _check_scale(name: str, scale: float | str) -> None:
+    """Raise if calculations with the powers of a scale would leave the range of float64."""
+    if scale != "learned" and not 1e-50 < float(scale) < 1e50:
+        raise ValueError(
+            f"{name}={scale:g} is beyond the scales, 1e-50 to 1e50, whose powers are numbers. "
+            "Measure X or y in other units."
+        )
+
+
 class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParameters, ABC):
     """A model with a posterior in the place of coefficients."""
 
@@ -135,6 +144,8 @@ class VariationalEstimator(CallbackSupportMixin, FittedPosterior, EngineParamete
             )
         target = self._encode(data.y, first, classes)
         sizes = self._hidden_layer_sizes()
+        for name in ("prior_scale", "noise_scale"):
+            _check_scale(name, getattr(self, name, "learned"))
         self._keep("hidden_layer_sizes", "_sizes", sizes, first)
         self._keep("activation", "_activation", self.activation, first)
         self._width, loss = self._model()

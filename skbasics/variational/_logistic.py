@@ -99,6 +99,8 @@ def expected_probabilities(X: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     """Return the probabilities of rows averaged over a Gaussian of the parameters, ``(n, C)``."""
     n_outputs = len(mean) // (X.shape[1] + 1)
     width = scale.shape[-1] if scale.ndim == 2 else 1
+    # Far out only the proportions of a row matter, and the squares of its logits must be numbers.
+    X = X / (X.abs().amax(1, keepdim=True) / torch.finfo(X.dtype).max ** 0.4).clamp(min=1)
     parts = []
     for rows in _blocks(X, n_outputs, width):
         logits, weights = _logits(X[rows], mean, scale)

@@ -62,7 +62,7 @@ def network_steps(estimator: Any, problem: Problem, first: bool) -> Iterator[Fou
     objective = _objective(estimator, problem, first, units[0])
     batch_size = len(problem.X)
     if estimator.batch_size != "auto" or not rule.full_batch:
-        asked = 200 if estimator.batch_size == "auto" else estimator.batch_size
+        asked = 200 if estimator.batch_size == "auto" else int(estimator.batch_size)
         batch_size = min(asked, batch_size)
     training = train_weights(
         objective,
@@ -102,7 +102,7 @@ def _objective(estimator: Any, problem: Problem, first: bool, unit: float) -> We
     learned = estimator.prior_scale == "learned"
     noise_scale, learn_noise = None, False
     if first:
-        factor = 1.0 if learned else estimator.prior_scale
+        factor = 1.0 if learned else float(estimator.prior_scale)
         scale = factor * unit_scales(architecture, like)
         prior = WeightPrior(torch.zeros_like(scale), scale, learned)
         gain = 2.0 if estimator.activation == "logistic" else 6.0
@@ -126,7 +126,7 @@ def _objective(estimator: Any, problem: Problem, first: bool, unit: float) -> We
         noise_scale=noise_scale,
         learn_noise=learn_noise,
         n=problem.n,
-        n_samples=estimator.n_samples,
+        n_samples=int(estimator.n_samples),
     )
 
 

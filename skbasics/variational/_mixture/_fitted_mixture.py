@@ -96,6 +96,7 @@ class FittedMixture:
         Returns
         -------
         log_density : array of shape (n_samples,)
+            It is -inf where a squared distance is beyond the dtype.
         """
         if self._settings.inference == "em":
             joint, border = self._log_joint(X, "score_samples")

@@ -325,7 +325,7 @@ class VariationalGaussianMixture(
     def _model(self, data: Prepared) -> Model:
         kind = COVARIANCES[self.covariance_type](data.rows.X.shape[0])
         if self.inference == "em":
-            return MaximumLikelihood(kind, self.reg_covar)
+            return MaximumLikelihood(kind, float(self.reg_covar))
         return conjugate(self, data.rows, data.location, kind)
 
     def _learned(

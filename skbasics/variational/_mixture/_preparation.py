@@ -69,7 +69,7 @@ def drawn_starts(estimator: Any, data: Prepared, model: Model) -> Mixture:
     rng = own_random_state(estimator.random_state)
     parts = []
     for _ in range(estimator.n_init):
-        r = responsibilities(data.found, estimator.n_components, estimator.init_params, rng)
+        r = responsibilities(data.found, int(estimator.n_components), estimator.init_params, rng)
         r = as_tensor(r, device=data.rows.X.device, dtype=data.rows.X.dtype)[None]
         if estimator.init_params in ("k-means++", "random_from_data"):
             r /= 1 if data.rows.weights is None else data.rows.weights  # one row each, and once

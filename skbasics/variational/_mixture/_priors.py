@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skbasics._arrays import as_numpy
+from skbasics._arrays import as_floats
 from skbasics.variational._mixture._covariances import Covariances
 from skbasics.variational._mixture._mixture_models import Conjugate, summarise
 from skbasics.variational._mixture._mixture_weights import WEIGHT_PRIORS
@@ -33,7 +33,7 @@ def conjugate(estimator: Any, rows: Rows, location: np.ndarray, covariances: Cov
     if estimator.mean_prior is not None:
         m_0 = _mean_prior(estimator.mean_prior, location).to(m_0)
     if estimator.covariance_prior is None:
-        C_0 = _covariance_of(C_0, rows, covariances.ridge(estimator.reg_covar))
+        C_0 = _covariance_of(C_0, rows, covariances.ridge(float(estimator.reg_covar)))
     else:
         C_0 = _covariance_prior(estimator.covariance_prior, C_0, estimator.covariance_type)
     return Conjugate(
@@ -48,7 +48,7 @@ def conjugate(estimator: Any, rows: Rows, location: np.ndarray, covariances: Cov
 
 
 def _mean_prior(given: Any, location: np.ndarray) -> Tensor:
-    mean = np.asarray(as_numpy(given), dtype=np.float64)
+    mean = as_floats("mean_prior", given)
     if mean.shape != location.shape or not np.isfinite(mean).all():
         raise ValueError(
             f"mean_prior must be {len(location)} finite numbers, one for each feature, got an "
@@ -69,7 +69,7 @@ def _covariance_of(scatter: Tensor, rows: Rows, ridge: Tensor) -> Tensor:
 
 
 def _covariance_prior(given: Any, like: Tensor, covariance_type: str) -> Tensor:
-    prior = np.atleast_1d(np.asarray(as_numpy(given), dtype=np.float64))
+    prior = np.atleast_1d(as_floats("covariance_prior", given))
     if prior.shape != tuple(like.shape):
         raise ValueError(
             f"covariance_prior must have the shape {tuple(like.shape)} for "
