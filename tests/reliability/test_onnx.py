@@ -180,8 +180,8 @@ def test_onnx(name):
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 def test_the_example_of_the_documents(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     """It is by torch's exporter of today, which is slow; here for images."""
+    monkeypatch.chdir(tmp_path)
     model, X = fitted("images", "float64")
     text = (ROOT / "docs" / "saving.md").read_text()
     (code,) = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
