@@ -15,6 +15,7 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from skbasics._arrays import as_tensor
 from skbasics._averages import Averages
 from skbasics._shards import Part, Shard
 
@@ -221,7 +222,7 @@ class Batches:
             if self.shuffle and self.n_batches[k] > 1:
                 self.orders[k] = self.orders[k][state.permutation(len(self.orders[k]))]
         device = self.rows.y.device
-        orders = [torch.from_numpy(order).to(device) for order in self.orders]
+        orders = [as_tensor(order, device=device) for order in self.orders]
         weights = None if self.weights is None else _gathered(self.weights, orders)
         return _padded(orders) if self.subsets is None else _gathered(self.subsets, orders), weights
 

@@ -35,10 +35,10 @@ def row_keys(X: Any) -> np.ndarray:
 
 
 def _sparse_sums(X: Any) -> Tensor:
-    factors = _factors(X.shape[1], torch.device("cpu"))[torch.from_numpy(X.indices).long()]
-    terms = _bits(torch.from_numpy(X.data)).mul_(factors)
+    factors = _factors(X.shape[1], torch.device("cpu"))[as_tensor(X.indices).long()]
+    terms = _bits(as_tensor(X.data)).mul_(factors)
     sums = torch.cat([terms.new_zeros(1), terms.cumsum(0)])
-    stops = torch.from_numpy(X.indptr).long()
+    stops = as_tensor(X.indptr).long()
     return sums[stops[1:]] - sums[stops[:-1]]
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 
 import numpy as np
 import onnxruntime
@@ -23,6 +24,7 @@ from skbasics import (
     SparseAutoencoder,
     VAETransformer,
 )
+from tests.reliability.saving import ROOT
 from tests.reliability.specimens import SPECIMENS
 
 RANDOM = np.random.RandomState(0)
@@ -143,7 +145,7 @@ def test_weights_are_saved_without_code(name, tmp_path):
         torch.testing.assert_close(other(rows), module(rows), rtol=0, atol=0)
 
 
-def legacy(module, rows):
+def graph_of(module, rows):
     """Return the graph as bytes, by torch's older exporter, which is quick."""
     graph = io.BytesIO()
     axes = {"rows": {0: "n"}, "out": {0: "n"}}
@@ -152,26 +154,22 @@ def legacy(module, rows):
     return graph.getvalue()
 
 
-def current(module, rows):
-    """Return the graph as bytes, by torch's exporter of today."""
-    program = torch.onnx.export(
-        module, (rows,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("n")},), verbose=False
-    )
-    return program.model_proto.SerializeToString()
-
-
 def runner(graph):
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
     return lambda rows: torch.from_numpy(session.run(None, {given.name: rows.numpy()})[0])
 
 
-def check_graphs(name, export):
+@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean")
+def test_onnx(name):
     """Whether onnxruntime makes of any number of rows what the estimator does, in float32."""
     model, X = fitted(name, "float64")
     module, rows = model.to_torch().float(), images_or_rows(model, X).float()
-    whole = runner(export(module, rows[:5]))
-    encoder = runner(export(module.encoder, rows[:5])) if hasattr(module, "encoder") else None
+    whole = runner(graph_of(module, rows[:5]))
+    encoder = runner(graph_of(module.encoder, rows[:5])) if hasattr(module, "encoder") else None
     for n_rows in (24, 5, 1):
         expected, codes = of_the_estimator(model, X[:n_rows])
         out = LINKS[model.out_activation_](whole(rows[:n_rows]))
@@ -180,14 +178,13 @@ def check_graphs(name, export):
             np.testing.assert_allclose(encoder(rows[:n_rows]), codes, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", EXPORTED)
-@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean")
-def test_onnx(name):
-    check_graphs(name, legacy)
-
-
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
-def test_onnx_by_the_exporter_of_today():
-    check_graphs("images", current)
+def test_the_example_of_the_documents(tmp_path, monkeypatch):
+    """It is by torch's exporter of today, which is slow; here for images."""
+    monkeypatch.chdir(tmp_path)
+    model, X = fitted("images", "float64")
+    text = (ROOT / "docs" / "saving.md").read_text()
+    (code,) = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    names = {"model": model, "X": X, "torch": torch}
+    exec(code, names)
+    np.testing.assert_allclose(names["logits"], model.decision_function(X), rtol=1e-5, atol=1e-5)
