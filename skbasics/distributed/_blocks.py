@@ -91,7 +91,7 @@ def fit_blocks(
     _check_estimator(estimator)
     total, config = _Total(), get_config()
     given = enumerate(total.until_error(_each(blocks)))
-    tasks = ((clone(estimator), number, (block,), config) for number, block in given)
+    tasks = ((clone(estimator), number, block, config) for number, block in given)
     for number, part, traceback in _results(tasks, n_jobs):
         total.add(number, part, traceback)
     return total.whole()
@@ -164,7 +164,7 @@ def _on_dask(client: Any, tasks: Iterator[tuple], most: int) -> Iterator[tuple]:
 
 
 def _part(
-    estimator: Mergeable, number: int, given: tuple[Any], config: dict[str, Any]
+    estimator: Mergeable, number: int, block: Any, config: dict[str, Any]
 ) -> tuple[int, Mergeable | Exception, str]:
     """Return a block's number, and the estimator that has seen it alone.
 
@@ -173,7 +173,7 @@ def _part(
     """
     try:
         with config_context(**config):
-            X, y, sample_weight = _loaded(*given)
+            X, y, sample_weight = _loaded(block)
             if _counts(X, sample_weight):
                 estimator.partial_fit(X, y, sample_weight)._drop_rows()
     except Exception as error:
