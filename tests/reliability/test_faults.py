@@ -12,8 +12,7 @@ from tests.reliability.injection import FaultError, Faults, caused_by, frozen, w
 from tests.reliability.specimens import SPECIMENS, Specimen
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not cover the posterior")
-PLACES = 9  # of each operation
-FEW = {"FastICA": 5, "VAETransformer": 7}
+PLACES = 7  # of each operation
 
 
 @dataclass
@@ -38,6 +37,8 @@ def operations(specimen: Specimen) -> Iterator[Operation]:
     """Yield what an estimator can be asked to do that changes it, or might."""
     if "random_state" in specimen.estimator.get_params():
         specimen = replace(specimen, estimator=specimen.new(random_state=0))
+    if specimen.kind == "FastICA":  # which would make hundreds of iterations on these rows
+        specimen = replace(specimen, estimator=specimen.new(max_iter=10))
     X, y = specimen.data()
     later, y_later = specimen.data(seed=1)
     classes = {} if y is None or y.dtype.kind != "U" else {"classes": np.unique(y)}
@@ -52,13 +53,10 @@ def operations(specimen: Specimen) -> Iterator[Operation]:
     yield operation("fit again", specimen.fitted, lambda e: e.fit(later, y_later))
     if "warm_start" in specimen.new().get_params():
         warm = {"warm_start": True}
-        again = operation("go on", lambda: specimen.fitted(**warm), lambda e: e.fit(X, y))
-        yield again
+        yield operation("go on", lambda: specimen.fitted(**warm), lambda e: e.fit(X, y))
     if specimen.streams:
-        begin = operation("begin", specimen.new, lambda e: e.partial_fit(X, y, **classes))
-        yield begin
+        yield operation("begin", specimen.new, lambda e: e.partial_fit(X, y, **classes))
         yield operation("a batch", streamed, lambda e: e.partial_fit(X, y))
-        yield operation("a batch after fit", specimen.fitted, lambda e: e.partial_fit(X, y))
         yield operation("read", streamed, lambda e: specimen.outputs(e, X))
     yield operation("predict", specimen.fitted, lambda e: specimen.outputs(e, later))
     if hasattr(specimen.estimator, "merge"):
@@ -76,7 +74,7 @@ OPERATIONS = [operation for specimen in SPECIMENS for operation in operations(sp
 
 def faults_in(operation: Operation, clean: Faults) -> Iterator[Faults]:
     """Yield faults at places evenly over all calls of an operation, errors and interrupts."""
-    n_places = min(FEW.get(operation.specimen.kind, PLACES), clean.count)
+    n_places = min(PLACES, clean.count)
     for i, at in enumerate(np.linspace(1, clean.count, n_places).astype(int)):
         yield Faults(at, KeyboardInterrupt if i % 2 else FaultError)
 
