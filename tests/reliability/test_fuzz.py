@@ -13,7 +13,7 @@ code; `uphold(specimen, Case(...))` tries it again.
 """
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from tests.reliability import cases
@@ -61,6 +61,7 @@ def test_every_case_is_answered_or_refused(specimen):
     @chosen
     @given(case=drawn(specimen))
     def run(case):
+        note(repr(case))
         uphold(specimen, case)
 
     run()
