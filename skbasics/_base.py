@@ -244,7 +244,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         return [as_tensor(row, **place).clone().view(1, -1) for row in (theta, statistics)]
 
     def _alpha(self, theta: Tensor) -> float:
-        if self.alpha > torch.finfo(theta.dtype).max:
+        if float(self.alpha) > torch.finfo(theta.dtype).max:
             raise ValueError(
                 f"alpha={self.alpha:g} is beyond {str(theta.dtype).removeprefix('torch.')}, in "
                 "which this fit computes. Lower it."

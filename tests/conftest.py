@@ -8,4 +8,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: a thread
 
 
 def pytest_configure(config):
+    from hypothesis import settings
+
+    # Of tests/reliability/test_fuzz.py; here it is known before the command line is read.
+    settings.register_profile("long", max_examples=1000, derandomize=False)
     config.addinivalue_line("filterwarnings", "ignore::sklearn.exceptions.ConvergenceWarning")

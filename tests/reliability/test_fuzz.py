@@ -13,7 +13,7 @@ code; `uphold(specimen, Case(...))` tries it again.
 """
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from tests.reliability import cases
@@ -22,8 +22,7 @@ from tests.reliability.law import uphold
 from tests.reliability.specimens import SPECIMENS
 
 COMMON = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("fuzz", max_examples=48, derandomize=True, **COMMON)
-settings.register_profile("long", max_examples=1000, derandomize=False, **COMMON)
+FEW = settings(max_examples=48, derandomize=True, **COMMON)
 
 ODD = {
     "rows": cases.ROWS,
@@ -54,13 +53,12 @@ def drawn(draw, specimen):
 
 @pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
 def test_every_case_is_answered_or_refused(specimen):
-    chosen = settings.get_profile("fuzz")
-    if settings.get_current_profile_name() == "long":
-        chosen = settings.get_profile("long")
+    many = settings.get_current_profile_name() == "long"
 
-    @chosen
+    @(settings(settings.get_profile("long"), **COMMON) if many else FEW)
     @given(case=drawn(specimen))
     def run(case):
+        note(repr(case))
         uphold(specimen, case)
 
     run()

@@ -154,6 +154,11 @@ def test_whole_numbers_beyond_int64_are_floats(name, optimizer):
     np.testing.assert_array_equal(whole.predict(X), real.predict(X))
 
 
+def test_a_penalty_in_float32_is_a_number():
+    single, plain = (quick(MLPRegressor, alpha=a).fit(X, Y) for a in (np.float32(0.5), 0.5))
+    np.testing.assert_array_equal(single.predict(X), plain.predict(X))
+
+
 @pytest.mark.parametrize("name", ["input_noise", "local_connectivity"])
 def test_large_whole_parameters_of_maps(name):
     made = (
