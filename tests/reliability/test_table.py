@@ -1,0 +1,23 @@
+"""The table of promises names every file of tests that keeps one, and no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TABLE = (ROOT / "docs" / "reliability.md").read_text()
+
+
+def test_every_promise_names_a_file_and_every_file_a_promise():
+    named = set(re.findall(r"`(tests/\w+/test_\w+\.py)`", TABLE))
+    files = [*ROOT.glob("tests/reliability/test_*.py"), *ROOT.glob("tests/distributed/test_*.py")]
+    assert named == {str(file.relative_to(ROOT)) for file in files} - {
+        "tests/reliability/test_table.py"
+    }
+
+
+@pytest.mark.parametrize("name", ["run", "oldest"])
+def test_jobs_that_are_named_exist(name):
+    assert f"`.ci/{name}`" in TABLE
+    assert (ROOT / ".ci" / name).stat().st_mode & 0o100
