@@ -22,6 +22,8 @@ if hasattr(os, "register_at_fork"):
 
 CPU = torch.device("cpu")
 SEED_BOUND = np.iinfo(np.int32).max
+MOST_NUMBERS = 2**40
+"""What no memory holds; a size beyond it is refused before it overflows something."""
 
 
 def as_tensor(
@@ -151,6 +153,12 @@ def compute_device(border: Border, device: torch.device | str | None) -> torch.d
             "(where X is), 'auto' (a GPU if there is one) or 'cpu'."
         ) from error
     return chosen
+
+
+def check_size(n_numbers: int, what: str) -> None:
+    """Raise MemoryError if so many numbers, of which `what` says what they are, cannot be held."""
+    if n_numbers > MOST_NUMBERS:
+        raise MemoryError(f"{n_numbers:g} {what} are more than memory holds.")
 
 
 def own_random_state(random_state: Any) -> np.random.RandomState:

@@ -84,7 +84,7 @@ def check_weights(sample_weight: Any, X: Any) -> tuple[np.ndarray | None, np.nda
     """Return which rows count (None: all), and their weights (None: each is one)."""
     weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     weights = as_numpy(weights).astype(np.float64, copy=False)
-    check_sum(weights)
+    check_finite_sum(weights)
     counted = weights > 0
     if counted.all():
         return None, None if (weights == 1).all() else weights
@@ -92,7 +92,7 @@ def check_weights(sample_weight: Any, X: Any) -> tuple[np.ndarray | None, np.nda
     return counted, None if (weights == 1).all() else weights
 
 
-def check_sum(weights: np.ndarray) -> None:
+def check_finite_sum(weights: np.ndarray) -> None:
     """Raise if weights sum to more than float64 holds."""
     with np.errstate(over="ignore"):
         if not np.isfinite(weights.sum()):
@@ -113,7 +113,7 @@ def select(X: Any, rows: np.ndarray) -> Any:
     return as_tensor(X)[torch.from_numpy(rows)]
 
 
-def numbers(y: Any, name: str) -> np.ndarray:
+def numeric_targets(y: Any, name: str) -> np.ndarray:
     """Return validated targets of the regressor of a name as numbers in float64.
 
     Raises

@@ -10,7 +10,7 @@ from torch import Tensor
 from skbasics._arrays import weighted_mean
 from skbasics._atomic import training_method
 from skbasics._base import NetworkEstimator, stream_method
-from skbasics._data import numbers
+from skbasics._data import numeric_targets
 from skbasics._held_out import SCORING
 from skbasics._sklearn import StrOptions
 from skbasics._training import Rows
@@ -124,7 +124,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
     def _encode(
         self, y: Any, *, learn: bool, classes: Any = None, complete: bool = False
     ) -> np.ndarray:
-        target = numbers(y, type(self).__name__).reshape(len(y), -1)
+        target = numeric_targets(y, type(self).__name__).reshape(len(y), -1)
         if learn:
             self.n_outputs_ = target.shape[1]
         elif target.shape[1] != self.n_outputs_:

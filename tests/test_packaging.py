@@ -3,15 +3,19 @@
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.metadata import Metadata
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import skbasics
 
 ROOT = Path(__file__).parents[1]
+EXTRAS = ("umap", "plots", "mcmc", "dask")
 
 
 @pytest.fixture(scope="module", params=["wheel", "sdist"])
@@ -53,3 +57,29 @@ def test_metadata_says_what_the_package_is(built):
     needed = {need.name for need in metadata.requires_dist if not need.marker}
     assert needed == {"numpy", "scikit-learn", "scipy", "threadpoolctl", "torch", "tqdm"}
     assert {"umap", "plots", "mcmc", "test", "docs"} <= set(metadata.provides_extra)
+
+
+def pinned(name):
+    lines = (ROOT / "tests" / name).read_text().splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def needed():
+    """Yield what the package itself needs, and what its own extras do."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for line in [*project["dependencies"], *(one for e in EXTRAS for one in extras[e])]:
+        yield Requirement(line)
+
+
+def test_the_oldest_versions_are_those_that_are_admitted():
+    oldest, newest = pinned("constraints-oldest.txt"), pinned("constraints.txt")
+    for requirement in needed():
+        (bound,) = requirement.specifier
+        assert bound.operator == ">="
+        name = requirement.name
+        release = Version(oldest[name]).release
+        least = Version(bound.version).release
+        assert release[: len(least)] == least, name
+        assert not any(release[len(least) :]), f"{name}: {oldest[name]} is not the oldest"
+        assert Version(newest[name]) >= Version(oldest[name])

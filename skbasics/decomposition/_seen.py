@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import CPU, Border, as_numpy, as_tensor, compute_device
-from skbasics._data import check_sum, floating_dtype
+from skbasics._data import check_finite_sum, floating_dtype
 from skbasics._merging import Mergeable
 from skbasics._sklearn import (
     check_same_namespace,
@@ -135,5 +135,5 @@ def _weights(sample_weight: Any, X: Any) -> np.ndarray | None:
         return None
     weights = as_numpy(check_sample_weight(sample_weight, X, ensure_non_negative=True))
     weights = weights.astype(np.float64, copy=False)
-    check_sum(weights)
+    check_finite_sum(weights)
     return None if (weights == 1).all() else weights

@@ -11,7 +11,14 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from torch import Tensor
 from tqdm import tqdm
 
-from skbasics._arrays import SEED_BOUND, Border, as_numpy, as_tensor, own_random_state
+from skbasics._arrays import (
+    SEED_BOUND,
+    Border,
+    as_numpy,
+    as_tensor,
+    check_size,
+    own_random_state,
+)
 from skbasics._callbacks import FitTasks
 from skbasics._data import as_features, floating_dtype
 from skbasics._documented import Documented
@@ -28,9 +35,6 @@ from skbasics.manifold._target import class_numbers
 
 NEW_EPOCHS = 60
 """Epochs in which a new row finds its place."""
-
-MOST = 2**40
-"""Coordinates that no memory holds."""
 
 
 class LayoutEstimator(
@@ -90,8 +94,7 @@ class LayoutEstimator(
         rows = _some(rows, first)
         if self.metric == "precomputed":
             rows = rows[:, torch.from_numpy(first).to(rows.device)]
-        if n * self.n_components > MOST:
-            raise MemoryError(f"{n} x {self.n_components} coordinates are more than memory holds.")
+        check_size(n * self.n_components, "coordinates")
         init = self._init(n)
         task = Task(
             rows,

@@ -66,7 +66,7 @@ class ParametricUMAP(EdgeTrainedEstimator):
     repulsion_strength : float, default=1.0
         :math:`\gamma`.
     negative_sample_rate : int, default=5
-        m.
+        m, a million at most.
     input_noise : float, default=1.0
         How far noise moves a row in training, as a share of its distance from its nearest
         neighbour. Whatever lies in the ball around a row belongs to it: a network that has seen

@@ -73,7 +73,7 @@ class UMAP(LayoutEstimator):
     repulsion_strength : float, default=1.0
         :math:`\gamma`.
     negative_sample_rate : int, default=5
-        Pairs drawn at random for each edge drawn.
+        Pairs drawn at random for each edge drawn, a million at most.
     a, b : float or None, default=None
         The curve of q; None fits it to `min_dist` and `spread`.
     random_state : int, RandomState instance or None, default=None

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skbasics._arrays import add_scaled_
+from skbasics._arrays import add_scaled_, check_size
 from skbasics._derivatives import hessians
 from skbasics._shards import Part
 from skbasics.network._batch_norm import BatchNorm
@@ -23,9 +23,6 @@ from skbasics.network._layer import (
 )
 from skbasics.network._layers import CallableActivation, Dense, Dropout, Elementwise
 from skbasics.network._losses import Loss
-
-MOST = 2**40
-"""Parameters that no memory holds."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,7 @@ class Architecture:
         asked = sorted(asked, key=lambda pair: not pair[1].decays)
         self.slots, self.statistic_slots = _slots(asked), _slots(kept)
         self.n_parameters = self.slots[-1].stop if self.slots else 0
-        if self.n_parameters > MOST:
-            raise MemoryError(f"{self.n_parameters:g} parameters are more than memory holds.")
+        check_size(self.n_parameters, "parameters")
         self.n_statistics = self.statistic_slots[-1].stop if kept else 0
         self.n_decayed = max(
             (s.stop for s, (_, p) in zip(self.slots, asked, strict=True) if p.decays), default=0

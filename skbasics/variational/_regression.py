@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skbasics._arrays import as_tensor
 from skbasics._atomic import training_method
-from skbasics._data import Checked, numbers
+from skbasics._data import Checked, numeric_targets
 from skbasics._moments import Moments, add_rows, first_values, no_moments
 from skbasics._sklearn import StrOptions
 from skbasics.network import Loss, SquaredError
@@ -300,7 +300,7 @@ class VariationalRegressor(RegressorMixin, VariationalEstimator):
     # What the fit asks for.
 
     def _encode(self, y: Any, first: bool, classes: Any) -> np.ndarray:
-        return numbers(y, type(self).__name__)[:, None]
+        return numeric_targets(y, type(self).__name__)[:, None]
 
     def _model(self) -> tuple[int, Loss]:
         return 1, SquaredError()

@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 import skbasics
 from tests.reliability.cases import QUICK, Case
-from tests.reliability.specimens import Specimen
+from tests.reliability.specimens import PREDICTIONS, Specimen
 
 SECONDS = 20
 REFUSALS = (ValueError, TypeError, MemoryError)
@@ -96,11 +96,10 @@ def _try(estimator: Any, specimen: Specimen, case: Case, X: Any, y: Any, weights
             return "refused"
     later = case.make_later(X)
     shown = fingerprint(later)
-    for name in ("predict", "predict_proba", "decision_function", "transform", "score_samples"):
-        if hasattr(estimator, name):
-            check_prediction(estimator, name, later, case)
+    asked = [name for name in PREDICTIONS if hasattr(estimator, name)]
+    answers = [answers_rightly(estimator, name, later) for name in asked]
     assert fingerprint(later) == shown, "the user's rows to predict have changed"
-    return "answered"
+    return "answered" if all(answers) else "refused"
 
 
 def methods(call: str, estimator: Any) -> list[Callable]:
@@ -110,12 +109,13 @@ def methods(call: str, estimator: Any) -> list[Callable]:
     return [method] * (1 + (twice == "twice"))
 
 
-def check_prediction(estimator: Any, name: str, rows: Any, case: Case) -> None:
+def answers_rightly(estimator: Any, name: str, rows: Any) -> bool:
+    """Whether a prediction is made and not refused; assert that either is done well."""
     outputs: list[Any] = []
     learned = dict(vars(estimator))
     before = fingerprint(learned)
     if refused(lambda: outputs.append(getattr(estimator, name)(rows)), estimator):
-        return
+        return False
     assert fingerprint(learned) == before, f"{name} has changed what was learned"
     public = [key for key in learned if not key.startswith("_")]
     assert all(vars(estimator)[key] is learned[key] for key in public), f"{name} has replaced some"
@@ -125,6 +125,7 @@ def check_prediction(estimator: Any, name: str, rows: Any, case: Case) -> None:
         back: list[Any] = []
         if not refused(lambda: back.append(estimator.inverse_transform(outputs[0])), estimator):
             check_output("inverse_transform", back[0], n_rows)
+    return True
 
 
 def check_output(name: str, output: Any, n_rows: int) -> None:

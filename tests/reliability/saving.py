@@ -13,7 +13,6 @@ import scipy.sparse as sp
 import torch
 
 ROOT = Path(__file__).parents[2]
-PREDICTIONS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
 CODE = """
 import pickle, sys
 with open(sys.argv[1], "rb") as file:
@@ -38,11 +37,6 @@ def seeded(specimen: Any) -> Any:
     """Return an unfitted specimen whose draws repeat."""
     draws = hasattr(specimen.estimator, "random_state")
     return specimen.new(random_state=0) if draws else specimen.new()
-
-
-def outputs(fitted: Any, X: Any) -> dict[str, Any]:
-    """Return what every method of prediction makes of some rows."""
-    return {name: getattr(fitted, name)(X) for name in PREDICTIONS if hasattr(fitted, name)}
 
 
 def continued(estimator: Any, calls: list[tuple[str, tuple, dict]]) -> Any:

@@ -33,6 +33,11 @@ REGRESSORS = ("MLPRegressor", "ConvNetRegressor", "VariationalRegressor")
 NETWORKS = ("MLP", "ConvNet", "Autoencoder", "SparseAutoencoder", "VAETransformer")
 
 
+def outputs(fitted: BaseEstimator, X: Any) -> dict[str, Any]:
+    """Return what every method of prediction makes of some rows."""
+    return {name: getattr(fitted, name)(X) for name in PREDICTIONS if hasattr(fitted, name)}
+
+
 @dataclass(frozen=True)
 class Specimen:
     """An unfitted estimator under a name of its own."""
@@ -74,9 +79,7 @@ class Specimen:
         """Return it fitted on its data, with some parameters changed."""
         return self.new(**parameters).fit(*self.data())
 
-    def outputs(self, fitted: BaseEstimator, X: Any) -> dict[str, Any]:
-        """Return what every method of prediction makes of some rows."""
-        return {name: getattr(fitted, name)(X) for name in PREDICTIONS if hasattr(fitted, name)}
+    outputs = staticmethod(outputs)
 
 
 _QUICK = {"hidden_layer_sizes": (5,), "max_iter": 4, "batch_size": 8, "random_state": 0}

@@ -52,6 +52,11 @@ def drawn(draw, specimen):
 
 
 @pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
+def test_what_is_not_odd_is_answered(specimen):
+    assert uphold(specimen, Case()) == "answered"
+
+
+@pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
 def test_every_case_is_answered_or_refused(specimen):
     many = settings.get_current_profile_name() == "long"
 

@@ -135,7 +135,7 @@ def test_more_units_than_memory_holds(cls, size):
 
 
 def test_more_coordinates_than_memory_holds():
-    with pytest.raises(MemoryError, match=r"24 x \d+ coordinates are more than memory holds"):
+    with pytest.raises(MemoryError, match=r"coordinates are more than memory holds"):
         UMAP(n_components=2**70).fit(X)
 
 

@@ -30,8 +30,8 @@ from skbasics import (
     MaxPool2d,
     MLPRegressor,
 )
-from tests.reliability.saving import ROOT, outputs, same, seeded
-from tests.reliability.specimens import SPECIMENS
+from tests.reliability.saving import ROOT, same, seeded
+from tests.reliability.specimens import SPECIMENS, outputs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not cover the posterior")
 EACH = pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)

@@ -31,8 +31,8 @@ from skbasics import (
     StreamPipeline,
     VAETransformer,
 )
-from tests.reliability.saving import continued, in_a_fresh_process, outputs, same, seeded
-from tests.reliability.specimens import SPECIMENS, Specimen
+from tests.reliability.saving import continued, in_a_fresh_process, same, seeded
+from tests.reliability.specimens import SPECIMENS, Specimen, outputs
 
 RATE = 0.02
 OPTIMIZERS = {
