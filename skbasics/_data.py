@@ -97,7 +97,7 @@ def check_finite_sum(weights: np.ndarray) -> None:
     with np.errstate(over="ignore"):
         if not np.isfinite(weights.sum()):
             raise ValueError(
-                "sample_weight sums to more than float64 holds. Divide the weights by their mean."
+                "the sum of the weights is beyond float64. Divide sample_weight by its largest value."
             )
 
 
