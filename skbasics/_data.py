@@ -97,7 +97,8 @@ def check_finite_sum(weights: np.ndarray) -> None:
     with np.errstate(over="ignore"):
         if not np.isfinite(weights.sum()):
             raise ValueError(
-                "the sum of the weights is beyond float64. Divide sample_weight by its largest value."
+                "the sum of the weights is beyond float64. Divide sample_weight by its largest "
+                "value."
             )
 
 
