@@ -96,7 +96,7 @@ def begin(
         compute_device(data.border, estimator.device)  # raises if there is none
         return data
 
-    data, states = _gathered(checked, group, lambda: _terms(estimator, held_out), random_state)
+    data, states = _exchanged(checked, group, lambda: _terms(estimator, held_out), random_state)
     return data, states[0]
 
 
@@ -105,10 +105,10 @@ def gathered(check: Callable[[], Checked], group: Group) -> Checked:
 
     X is a `Shard`, and remains where it is; the targets and weights of all rows are everywhere.
     """
-    return _gathered(check, group, dict, None)[0]
+    return _exchanged(check, group, dict, None)[0]
 
 
-def _gathered(
+def _exchanged(
     check: Callable[[], Checked], group: Group, terms: Callable[[], dict[str, str]], more: Any
 ) -> tuple[Checked, list[Any]]:
     try:
