@@ -87,11 +87,12 @@ class Group:
             collective()
         except RuntimeError as error:
             cause = str(error).partition("\n")[0]
-            self.broken = "the loss of another rank"
+            self.broken = "a message that failed"
             raise RuntimeError(
-                f"Rank {self.rank} of {self.size} lost another rank in data-parallel training: it "
-                "has ended, failed, or did not answer in the group's timeout. Look at the other "
-                f"ranks' output, and start the processes again. ({cause})"
+                f"Rank {self.rank} of {self.size} may have lost another rank in data-parallel "
+                "training: a message failed, as it does where a rank has ended, has failed, or did "
+                "not answer in the group's timeout. Look at the other ranks' output, and start the "
+                f"processes again. ({cause})"
             ) from error
 
 
