@@ -62,8 +62,7 @@ class Group:
 
         Once all train, those that have it wait no longer, and others do until the timeout.
         """
-        refused = isinstance(error, NotImplementedError)  # which all ranks are, and all at once
-        if self.agreed is None and not (self.broken or refused):
+        if self.agreed is None and not self.broken:
             with suppress(RuntimeError):  # there is an error to tell of already
                 self.gather({"error": f"{type(error).__name__}: {error}"})
         elif self.agreed and not isinstance(error, ValueError):  # by which all ranks fail alike

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skbasics._arrays import as_tensor, compute_device
+from skbasics._arrays import as_tensor, compute_device, own_random_state
 from skbasics._collective import Group
 from skbasics._data import Checked
 from skbasics._shards import Shard
@@ -21,14 +21,8 @@ SEEN = ("n_features_in_", "feature_names_in_", "image_shape_")
 """What validation has found in X."""
 
 
-def check_possible(estimator: Any, first: bool) -> None:
-    """Raise if the parameters of an estimator ask for what ranks cannot do together.
-
-    Raises
-    ------
-    NotImplementedError
-        With the smallest change that works.
-    """
+def _check_possible(estimator: Any, first: bool) -> None:
+    """Raise, with the smallest change that works, what ranks cannot do together."""
     optimizer = resolve_optimizer(estimator.optimizer)
     loss = getattr(estimator, "loss", None)
     reasons = {
@@ -67,8 +61,9 @@ def begin(
     check: Callable[[], Checked],
     group: Group,
     estimator: Any,
-    random_state: np.random.RandomState,
     held_out: tuple[Any, ...],
+    *,
+    first: bool,
 ) -> tuple[Checked, np.random.RandomState]:
     """Return the data of all ranks, and the random state of the first, when all agree on a fit.
 
@@ -78,25 +73,29 @@ def begin(
         Validates this rank's data.
     group : Group
     estimator : estimator
-    random_state : RandomState
-        This rank's.
     held_out : tuple
         Validation data, of which only who has some is looked at.
+    first : bool
+        Whether it is fitted from nothing.
 
     Raises
     ------
+    NotImplementedError
+        On a rank whose parameters ask for what ranks cannot do together.
     Exception
         What `check` has raised, on a rank where it has.
     ValueError
-        If it has on another, or the ranks do not agree.
+        If another rank has failed, or the ranks do not agree.
     """
 
     def checked() -> Checked:
+        _check_possible(estimator, first)
         data = check()
         compute_device(data.border, estimator.device)  # raises if there is none
         return data
 
-    data, states = _exchanged(checked, group, lambda: _terms(estimator, held_out), random_state)
+    state = own_random_state(estimator.random_state)
+    data, states = _exchanged(checked, group, lambda: _terms(estimator, held_out), state)
     return data, states[0]
 
 

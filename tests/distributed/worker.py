@@ -1,5 +1,6 @@
 """What each of three processes does under torchrun; the tests look at what they write."""
 
+import copy
 import os
 import pickle
 import re
@@ -17,7 +18,7 @@ import scipy.sparse as sp
 import torch.distributed as dist
 from sklearn.base import clone
 
-from skbasics import SGD, Adam, ConvNetRegressor, MLPClassifier, MLPRegressor
+from skbasics import PCA, SGD, Adam, ConvNetRegressor, MLPClassifier, MLPRegressor
 from skbasics.distributed import data_parallel
 from tests.distributed.cases import CASES, HALVES
 
@@ -56,6 +57,7 @@ def disagreements(rank):
     with_nan[0, 0] = np.nan
     odd = rank == 1
     frame = pd.DataFrame(X, columns=list("abcz" if odd else "abcd"))
+    warm = clone(REGRESSOR).set_params(warm_start=True)
     fast = clone(REGRESSOR).set_params(optimizer=SGD(1e200))
     return {
         "nan": (REGRESSOR, {"X": with_nan if odd else X, "y": y}),
@@ -80,6 +82,12 @@ def disagreements(rank):
         "device": (clone(REGRESSOR).set_params(device="moon" if odd else None), {"X": X, "y": y}),
         "invalid": (clone(REGRESSOR).set_params(tol=-1 if odd else 0), {"X": X, "y": y}),
         "sparse": (REGRESSOR, {"X": sp.csr_matrix(X) if odd else X, "y": y}),
+        "lbfgs": (
+            clone(REGRESSOR).set_params(optimizer="lbfgs" if odd else "adam"),
+            {"X": X, "y": y},
+        ),
+        "warm start": (warm.fit(X, y) if odd else warm, {"X": X, "y": y}),
+        "other estimators": (PCA() if odd else REGRESSOR, {"X": X, "y": y}),
         "divergence": (fast, {"X": X, "y": y}),
         "none": (REGRESSOR, {"X": X, "y": y}),
     }
@@ -97,13 +105,13 @@ def outcome(fit):
 
 def fail_disagreeing(rank):
     """Return the outcomes of fits that fail."""
-    outcomes = {}
+    outcomes, given_by_name = {}, disagreements(rank)
     with data_parallel():
-        for name, (estimator, given) in disagreements(rank).items():
-            model = clone(estimator)
+        for name, (estimator, given) in given_by_name.items():
+            model = copy.copy(estimator)
             outcomes[name] = outcome(lambda model=model, given=given: model.fit(**given))
             if outcomes[name]:
-                assert vars(model).keys() == vars(clone(estimator)).keys(), f"{name} left a trace"
+                assert vars(model).keys() == vars(estimator).keys(), f"{name} left a trace"
     return outcomes
 
 
