@@ -3,14 +3,18 @@
 Nothing here is asked for unless a fit is made inside of `skbasics.distributed.data_parallel`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+_BROKEN: MutableMapping[Any, str] = WeakKeyDictionary()
+"""By what the ranks of process groups may have fallen out of step."""
 
 
 class Group:
@@ -30,21 +34,27 @@ class Group:
     agreed : bool or None
         Whether all ranks are to train together; None before they have told each other.
     broken : str or None
-        By what the ranks may have fallen out of step.
+        By what the ranks may have fallen out of step; all that have the same process group know.
     """
 
     def __init__(self, group: Any) -> None:
-        self.group = group
+        self.group = dist.group.WORLD if group is None else group
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
         self.agreed: bool | None = None
-        self.broken: str | None = None
+
+    @property
+    def broken(self) -> str | None:
+        return _BROKEN.get(self.group)
+
+    def _break(self, reason: str) -> None:
+        _BROKEN.setdefault(self.group, reason)
 
     @contextmanager
     def fitting(self) -> Iterator[None]:
         """Watch over a fit: what only this rank has failed by leaves the others behind."""
         if self.broken:
             raise RuntimeError(
-                f"An earlier fit in this data_parallel context ended on rank {self.rank} by "
+                f"An earlier fit by this group of processes ended on rank {self.rank} by "
                 f"{self.broken}, and the ranks may be out of step. Start the processes again."
             )
         self.agreed = None
@@ -54,7 +64,7 @@ class Group:
             self._end(error)
             raise
         except BaseException as error:
-            self.broken = type(error).__name__
+            self._break(type(error).__name__)
             raise
 
     def _end(self, error: Exception) -> None:
@@ -66,7 +76,7 @@ class Group:
             with suppress(RuntimeError):  # there is an error to tell of already
                 self.gather({"error": f"{type(error).__name__}: {error}"})
         elif self.agreed and not isinstance(error, ValueError):  # by which all ranks fail alike
-            self.broken = self.broken or type(error).__name__
+            self._break(type(error).__name__)
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in their order."""
@@ -86,7 +96,7 @@ class Group:
             collective()
         except RuntimeError as error:
             cause = str(error).partition("\n")[0]
-            self.broken = "a message that failed"
+            self._break("a message that failed")
             raise RuntimeError(
                 f"Rank {self.rank} of {self.size} may have lost another rank in data-parallel "
                 "training: a message failed, as it does where a rank has ended, has failed, or did "

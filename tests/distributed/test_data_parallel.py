@@ -31,7 +31,7 @@ from skbasics import (
 from skbasics.distributed import data_parallel
 from skbasics.network._layer import N_BUFFERS, Buffers
 from tests.distributed.cases import CASES
-from tests.distributed.worker import REGRESSOR, ROWS, TARGET
+from tests.distributed.worker import REGRESSOR, ROWS, TARGET, failing
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 300
@@ -191,12 +191,12 @@ def test_the_program_of_the_guide_runs(ranks):
 
 
 LOST = "Rank {} of 3 may have lost another rank in data-parallel training: a message failed, as it"
-AFTERWARDS = "An earlier fit in this data_parallel context ended on rank {} by {}, and the ranks"
+AFTERWARDS = "An earlier fit by this group of processes ended on rank {} by {}, and the ranks"
 
 
 def test_ranks_that_are_left_alone_by_a_failure_end_within_the_timeout(ranks):
     for rank, found in enumerate(ranks):
-        (kind, message, seconds), again, untouched = found["midst"]
+        (kind, message, seconds), *again, untouched = found["midst"]
         reason = "MemoryError" if rank == 1 else "a message that failed"
         if rank == 1:
             assert (kind, message) == ("MemoryError", "no memory is left")
@@ -204,8 +204,9 @@ def test_ranks_that_are_left_alone_by_a_failure_end_within_the_timeout(ranks):
             assert kind == "RuntimeError"
             assert message.startswith(LOST.format(rank))
         assert seconds < 20
-        assert again[0] == "RuntimeError"
-        assert again[1].startswith(AFTERWARDS.format(rank, reason))
+        for kind, message, _ in again:
+            assert kind == "RuntimeError"
+            assert message.startswith(AFTERWARDS.format(rank, reason))
         assert untouched
 
 
@@ -305,6 +306,20 @@ OTHERS = {
     "PCA.partial_fit": lambda: StreamPipeline([("pca", PCA())]).partial_fit(ROWS),
     "Fits side by side": lambda: GridSearchCV(REGRESSOR, {"alpha": [0, 1]}).fit(ROWS, TARGET),
 }
+
+
+def test_an_interruption_is_remembered_for_the_group_and_for_no_other(group_of_one):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with data_parallel(), failing(2, interrupt), pytest.raises(KeyboardInterrupt):
+        clone(REGRESSOR).fit(ROWS, TARGET)
+    for same in (None, dist.group.WORLD):
+        expected = AFTERWARDS.format(0, "KeyboardInterrupt")
+        with data_parallel(same), pytest.raises(RuntimeError, match=f"^{expected}"):
+            clone(REGRESSOR).fit(ROWS, TARGET)
+    with data_parallel(dist.new_group([0])):
+        clone(REGRESSOR).fit(ROWS, TARGET)
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -155,12 +155,14 @@ def run_out_of_memory():
 
 
 def fail_in_the_midst(rank, ranks):
-    """Let rank 1 fail alone in its fifth step, and try again in the same context."""
+    """Let rank 1 fail alone in its fifth step, and try again in the same context and a new one."""
     group = dist.new_group(ranks, timeout=timedelta(seconds=3))
     model = clone(REGRESSOR)
     with data_parallel(group), failing(5 if rank == 1 else -1, run_out_of_memory):
-        first = outcome(lambda: model.fit(ROWS, TARGET))
-        return first, outcome(lambda: model.fit(ROWS, TARGET)), vars(model) == vars(clone(model))
+        outcomes = [outcome(lambda: model.fit(ROWS, TARGET)) for _ in range(2)]
+    with data_parallel(group):
+        outcomes.append(outcome(lambda: model.fit(ROWS, TARGET)))
+    return *outcomes, vars(model) == vars(clone(model))
 
 
 def main(folder):
