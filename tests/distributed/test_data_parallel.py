@@ -2,11 +2,12 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath
 from unittest.mock import patch
 
 import numpy as np
@@ -19,8 +20,12 @@ from sklearn.base import clone
 
 from skbasics import (
     PCA,
+    SGD,
+    Adam,
     ConvNetClassifier,
+    Cosine,
     GridSearchCV,
+    InverseScaling,
     MLPClassifier,
     MLPRegressor,
     ParametricUMAP,
@@ -28,6 +33,7 @@ from skbasics import (
     TorchOptimizer,
     VariationalRegressor,
 )
+from skbasics._agreement import Term, check_agreed
 from skbasics.distributed import data_parallel
 from skbasics.network._layer import N_BUFFERS, Buffers
 from tests.distributed.cases import CASES
@@ -131,6 +137,7 @@ DISAGREEMENTS = {
     "columns of y": ("the columns of y", "()", "(2,)"),
     "kind of y": ("the kind of y", "numbers", "'U'"),
     "parameters": ("alpha", "0.1", "0.5"),
+    "seeds": ("random_state", "3", "4"),
     "class": ("the class", "MLPRegressor", "MLPClassifier"),
     "weights": (None, "Negative values in data passed to `sample_weight`"),
     "validation": ("X_val", "None", "given"),
@@ -162,6 +169,43 @@ def test_what_one_rank_cannot_fit_no_rank_fits(name, ranks):
             assert message.startswith("Rank 1 could not begin this fit, and so no rank has: ")
             assert values[0] in message
         assert kind == (KINDS.get(name, "ValueError") if rank == 1 else "ValueError")
+
+
+def test_what_is_equal_is_agreed_on_however_it_is_written(ranks):
+    assert {found["disagreements"]["alike"] for found in ranks} == {None}
+
+
+def test_values_are_compared_where_their_words_end():
+    many = np.zeros(2000)
+    mine, same, other = (
+        Term.of(each) for each in (many, many.astype(int), many + np.eye(2000)[999])
+    )
+    assert mine == same
+    assert mine.words == other.words
+    message = (
+        rf"alpha: it is {re.escape(mine.words)} on rank 0 and another that looks alike on rank 1"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_agreed([{"alpha": mine}, {"alpha": other}])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1, "b": [2]}, {"a": 1, "b": [3]}),
+        (Adam(0.1), Adam(0.2)),
+        (SGD(InverseScaling(0.1)), SGD(Cosine(0.1))),
+        (float("nan"), 0.0),
+        (b"1", "1"),
+        (PurePath("a"), PurePath("b")),
+        ({float("nan"): 1}, {"nan": 1}),
+    ],
+)
+def test_values_that_differ_are_told_apart_in_whatever_process(one, other):
+    mine, other = Term.of(one), Term.of(other)
+    assert mine != other
+    assert mine == Term.of(pickle.loads(pickle.dumps(one)))
+    assert mine == pickle.loads(pickle.dumps(mine))
 
 
 def test_a_fit_that_diverges_does_so_on_all_ranks_and_leaves_them_in_step(ranks):

@@ -57,6 +57,11 @@ def disagreements(rank):
     with_nan[0, 0] = np.nan
     odd = rank == 1
     frame = pd.DataFrame(X, columns=list("abcz" if odd else "abcd"))
+    alike = MLPClassifier((5,), max_iter=1, alpha=0.1, class_weight={0: 1, 1: 2.0}, random_state=0)
+    if odd:
+        numbers = {"alpha": np.float64(0.1), "hidden_layer_sizes": [np.int64(5)]}
+        numbers |= {"class_weight": {np.int64(1): 2, 0: 1.0}, "random_state": np.int32(0)}
+        alike.set_params(**numbers)
     warm = clone(REGRESSOR).set_params(warm_start=True)
     fast = clone(REGRESSOR).set_params(optimizer=SGD(1e200))
     return {
@@ -88,6 +93,8 @@ def disagreements(rank):
         ),
         "warm start": (warm.fit(X, y) if odd else warm, {"X": X, "y": y}),
         "other estimators": (PCA() if odd else REGRESSOR, {"X": X, "y": y}),
+        "seeds": (clone(REGRESSOR).set_params(random_state=np.int64(3 + odd)), {"X": X, "y": y}),
+        "alike": (alike, {"X": X, "y": y > 0}),
         "divergence": (fast, {"X": X, "y": y}),
         "none": (REGRESSOR, {"X": X, "y": y}),
     }
