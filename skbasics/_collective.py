@@ -123,7 +123,10 @@ def in_group(group: Group) -> Iterator[None]:
         _GROUP.reset(token)
 
 
-def refuse_in_group(what: str, change: str) -> None:
-    """Raise if it is a group that would fit, where `what` cannot be done together."""
+def refuse_in_group(what: str) -> None:
+    """Raise in a group, whose other ranks may not be about to do the same."""
     if active_group() is not None:
-        raise NotImplementedError(f"{what} cannot be data-parallel. {change}")
+        raise NotImplementedError(
+            f"{what} cannot be data-parallel, because each rank would see its own rows alone. Call "
+            "it outside of the data_parallel context."
+        )

@@ -15,8 +15,12 @@ import pytest
 import scipy.sparse as sp
 import torch
 import torch.distributed as dist
+from joblib import parallel_config
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.ensemble import BaggingRegressor
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV as ScikitLearnSearch
 
 from skbasics import (
     PCA,
@@ -29,9 +33,18 @@ from skbasics import (
     MLPClassifier,
     MLPRegressor,
     ParametricUMAP,
+    RandomizedSearchCV,
     StreamPipeline,
     TorchOptimizer,
     VariationalRegressor,
+    bias_variance_curve,
+    bias_variance_decomposition,
+    check_gradients,
+    cross_val_score,
+    cross_validate,
+    fit_blocks,
+    layer_health,
+    learning_rate_range_test,
 )
 from skbasics._agreement import Term, check_agreed
 from skbasics.distributed import data_parallel
@@ -348,7 +361,22 @@ OTHERS = {
     "VariationalRegressor.fit": lambda: VariationalRegressor().fit(ROWS, TARGET),
     "MLPRegressor.partial_fit": lambda: MLPRegressor().partial_fit(ROWS, TARGET),
     "PCA.partial_fit": lambda: StreamPipeline([("pca", PCA())]).partial_fit(ROWS),
-    "Fits side by side": lambda: GridSearchCV(REGRESSOR, {"alpha": [0, 1]}).fit(ROWS, TARGET),
+}
+VERBOSE = clone(REGRESSOR).set_params(verbose=True)  # which nothing stacks
+DOORS = {
+    "GridSearchCV.fit": lambda: GridSearchCV(VERBOSE, {"alpha": [0, 1]}).fit(ROWS, TARGET),
+    "RandomizedSearchCV.fit": lambda: RandomizedSearchCV(PCA(), {"whiten": [0, 1]}, n_iter=1).fit(
+        ROWS
+    ),
+    "cross_validate": lambda: cross_validate(REGRESSOR, ROWS, TARGET),
+    "cross_val_score": lambda: cross_val_score(VERBOSE, ROWS, TARGET),
+    "bias_variance_decomposition": lambda: bias_variance_decomposition(REGRESSOR, ROWS, TARGET),
+    "bias_variance_curve": lambda: bias_variance_curve(
+        REGRESSOR, ROWS, TARGET, param_name="alpha", param_range=[0, 1]
+    ),
+    "fit_blocks": lambda: fit_blocks(PCA(), [ROWS]),
+    "check_gradients": lambda: check_gradients(REGRESSOR, ROWS, TARGET),
+    "learning_rate_range_test": lambda: learning_rate_range_test(REGRESSOR, ROWS, TARGET),
 }
 
 
@@ -367,9 +395,41 @@ def test_an_interruption_is_remembered_for_the_group_and_for_no_other(group_of_o
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_nothing_learns_from_the_rows_of_one_rank_by_mistake(name, group_of_one):
+def test_nothing_learns_from_the_rows_of_one_rank_by_mistake(name, messages):
     with data_parallel(), pytest.raises(NotImplementedError, match=rf"^{name} cannot be data-par"):
         OTHERS[name]()
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_searches_and_their_like_are_refused_and_leave_the_ranks_in_step(name, messages):
+    with data_parallel():
+        with pytest.raises(NotImplementedError, match=rf"^{name} cannot be data-parallel, because"):
+            DOORS[name]()
+        assert not messages
+        together = clone(REGRESSOR).fit(ROWS, TARGET)
+    assert len(messages) == 1
+    assert_same_fit(together, clone(REGRESSOR).fit(ROWS, TARGET))
+
+
+def test_what_does_not_learn_is_at_hand(messages):
+    model = clone(REGRESSOR).fit(ROWS, TARGET)
+    with data_parallel():
+        assert model.score(ROWS, TARGET) == r2_score(TARGET, model.predict(ROWS))
+        assert layer_health(model, ROWS).n_rows == len(ROWS)
+    assert not messages
+
+
+def test_jobs_of_scikit_learn_do_not_know_of_the_context(messages):
+    alone = BaggingRegressor(REGRESSOR, 2, random_state=0).fit(ROWS, TARGET)
+    with data_parallel(), parallel_config(backend="threading"):
+        jobs = clone(alone).set_params(n_jobs=2).fit(ROWS, TARGET)
+        assert not messages
+        search = ScikitLearnSearch(REGRESSOR, {"alpha": [0]}, cv=2).fit(ROWS, TARGET)
+    assert len(messages) == 3  # without jobs of their own they are fits of the ranks together
+    for one, other in zip(jobs.estimators_, alone.estimators_, strict=True):
+        np.testing.assert_array_equal(one._theta, other._theta)
+    assert search.n_splits_ == 2
 
 
 def test_a_group_of_one_makes_the_fit_of_one(group_of_one):
