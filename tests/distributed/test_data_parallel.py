@@ -55,6 +55,9 @@ from tests.distributed.worker import REGRESSOR, ROWS, TARGET, failing
 ROOT = Path(__file__).parents[2]
 DEADLINE = 300
 
+in_ranks = pytest.mark.xdist_group("ranks")
+"""Of a test of what torchrun does; by ``--dist loadgroup`` all of them share a worker."""
+
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
@@ -110,6 +113,7 @@ def assert_same_fit(together, alone):
 TOLD = ("classes_", "activation_rate_", "dead_units_", "kl_per_component_", "active_units_")
 
 
+@in_ranks
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_ranks_together_equal_one_process(case, ranks):
     fitted = [ranks[rank]["cases"][case.name] for rank in range(len(case.sizes))]
@@ -134,6 +138,7 @@ def test_most_cases_have_batches_of_which_a_rank_has_no_rows():
             assert case.sizes[1] < sum(case.sizes) // case.estimator.batch_size, case.name
 
 
+@in_ranks
 def test_the_first_rank_seeds_all(ranks):
     for name in ("none", "generators"):
         thetas = {rank["seeds"][name]._theta.tobytes() for rank in ranks}
@@ -168,6 +173,7 @@ KINDS = dict.fromkeys(("sparse", "lbfgs", "warm start", "other estimators"), "No
 KINDS["invalid"] = "InvalidParameterError"
 
 
+@in_ranks
 @pytest.mark.parametrize("name", DISAGREEMENTS)
 def test_what_one_rank_cannot_fit_no_rank_fits(name, ranks):
     subject, *values = DISAGREEMENTS[name]
@@ -184,6 +190,7 @@ def test_what_one_rank_cannot_fit_no_rank_fits(name, ranks):
         assert kind == (KINDS.get(name, "ValueError") if rank == 1 else "ValueError")
 
 
+@in_ranks
 def test_what_is_equal_is_agreed_on_however_it_is_written(ranks):
     assert {found["disagreements"]["alike"] for found in ranks} == {None}
 
@@ -221,6 +228,7 @@ def test_values_that_differ_are_told_apart_in_whatever_process(one, other):
     assert mine == pickle.loads(pickle.dumps(mine))
 
 
+@in_ranks
 def test_a_fit_that_diverges_does_so_on_all_ranks_and_leaves_them_in_step(ranks):
     messages = {found["disagreements"]["divergence"][:2] for found in ranks}
     assert len(messages) == 1
@@ -230,18 +238,21 @@ def test_a_fit_that_diverges_does_so_on_all_ranks_and_leaves_them_in_step(ranks)
     assert {found["disagreements"]["none"] for found in ranks} == {None}
 
 
+@in_ranks
 def test_outside_of_the_context_and_in_other_threads_a_rank_is_alone(ranks):
     alone = clone(REGRESSOR).fit(ROWS, TARGET)
     for model in ranks[0]["alone"]:
         assert model._theta.tobytes() == alone._theta.tobytes()
 
 
+@in_ranks
 def test_a_process_that_is_not_in_the_group_is_told(ranks):
     kind, message, _ = ranks[2]["outside"]
     assert kind == "ValueError"
     assert message.startswith("This process, rank 2, is not in the group. ")
 
 
+@in_ranks
 def test_the_program_of_the_guide_runs(ranks):
     assert {found["guide"] for found in ranks} == {ranks[0]["guide"]}
     assert ranks[0]["guide"] > 0.9
@@ -251,6 +262,7 @@ LOST = "Rank {} of 3 may have lost another rank in data-parallel training: a mes
 AFTERWARDS = "An earlier fit by this group of processes ended on rank {} by {}, and the ranks"
 
 
+@in_ranks
 def test_ranks_that_are_left_alone_by_a_failure_end_within_the_timeout(ranks):
     for rank, found in enumerate(ranks):
         (kind, message, seconds), *again, untouched = found["midst"]
@@ -267,6 +279,7 @@ def test_ranks_that_are_left_alone_by_a_failure_end_within_the_timeout(ranks):
         assert untouched
 
 
+@in_ranks
 def test_ranks_whose_fellow_dies_end_within_the_timeout(ranks):
     assert "death" not in ranks[2]
     for rank in (0, 1):
