@@ -151,7 +151,7 @@ DISAGREEMENTS = {
     "nan": (None, "Input X contains NaN"),
     "width": ("the width of X", "4", "3"),
     "dtype": ("the dtype of X", "float64", "float32"),
-    "names": ("feature_names_in_", "['a', 'b', 'c', 'd']", "['a', 'b', 'c', 'z']"),
+    "names": ("feature_names_in_", "None", "['a', 'b', 'c', 'd']"),
     "columns of y": ("the columns of y", "()", "(2,)"),
     "kind of y": ("the kind of y", "numbers", "'U'"),
     "parameters": ("alpha", "0.1", "0.5"),
