@@ -67,13 +67,13 @@ def _in_step(method: Callable) -> Callable:
         group = active_group()
         if group is None:
             return method(self, *args, **kwargs)
-        if not getattr(self, "_data_parallel", False) or method.__name__ != "fit":
-            raise NotImplementedError(
-                f"{type(self).__name__}.{method.__name__} cannot be data-parallel: only `fit` of "
-                "MLPs, convolutional networks and autoencoders can. Call it outside of the "
-                "data_parallel context, where it learns from this rank's rows alone."
-            )
         with group.fitting():
+            if not getattr(self, "_data_parallel", False) or method.__name__ != "fit":
+                raise NotImplementedError(
+                    f"{type(self).__name__}.{method.__name__} cannot be data-parallel: only `fit` "
+                    "of MLPs, convolutional networks and autoencoders can. Call it outside of the "
+                    "data_parallel context, where it learns from this rank's rows alone."
+                )
             return method(self, *args, **kwargs)
 
     return guarded

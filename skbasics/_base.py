@@ -19,7 +19,7 @@ from skbasics._callbacks import FitTasks
 from skbasics._collective import active_group
 from skbasics._data import Checked, Sample, as_sample, check_data, floating_dtype
 from skbasics._fitted import FeedForward, FittedNetwork, Structure, prediction_architecture
-from skbasics._gathered import begin, check_possible
+from skbasics._gathered import begin
 from skbasics._held_out import HoldOut
 from skbasics._options import EngineParameters
 from skbasics._replica import HISTORY, Replica, own_copy
@@ -210,9 +210,7 @@ class NetworkEstimator(CallbackSupportMixin, HoldOut, FittedNetwork, EngineParam
         group = active_group()
         if group is None:
             return check()
-        check_possible(self, first)
-        random_state = own_random_state(self.random_state)
-        data, past["random_state"] = begin(check, group, self, random_state, held_out)
+        data, past["random_state"] = begin(check, group, self, held_out, first=first)
         return data
 
     def _forget(self) -> None:

@@ -3,14 +3,18 @@
 Nothing here is asked for unless a fit is made inside of `skbasics.distributed.data_parallel`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+_BROKEN: MutableMapping[Any, str] = WeakKeyDictionary()
+"""By what the ranks of process groups may have fallen out of step."""
 
 
 class Group:
@@ -30,21 +34,27 @@ class Group:
     agreed : bool or None
         Whether all ranks are to train together; None before they have told each other.
     broken : str or None
-        By what the ranks may have fallen out of step.
+        By what the ranks may have fallen out of step; all that have the same process group know.
     """
 
     def __init__(self, group: Any) -> None:
-        self.group = group
+        self.group = dist.group.WORLD if group is None else group
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
         self.agreed: bool | None = None
-        self.broken: str | None = None
+
+    @property
+    def broken(self) -> str | None:
+        return _BROKEN.get(self.group)
+
+    def _break(self, reason: str) -> None:
+        _BROKEN.setdefault(self.group, reason)
 
     @contextmanager
     def fitting(self) -> Iterator[None]:
         """Watch over a fit: what only this rank has failed by leaves the others behind."""
         if self.broken:
             raise RuntimeError(
-                f"An earlier fit in this data_parallel context ended on rank {self.rank} by "
+                f"An earlier fit by this group of processes ended on rank {self.rank} by "
                 f"{self.broken}, and the ranks may be out of step. Start the processes again."
             )
         self.agreed = None
@@ -54,7 +64,7 @@ class Group:
             self._end(error)
             raise
         except BaseException as error:
-            self.broken = type(error).__name__
+            self._break(type(error).__name__)
             raise
 
     def _end(self, error: Exception) -> None:
@@ -62,12 +72,11 @@ class Group:
 
         Once all train, those that have it wait no longer, and others do until the timeout.
         """
-        refused = isinstance(error, NotImplementedError)  # which all ranks are, and all at once
-        if self.agreed is None and not (self.broken or refused):
+        if self.agreed is None and not self.broken:
             with suppress(RuntimeError):  # there is an error to tell of already
                 self.gather({"error": f"{type(error).__name__}: {error}"})
         elif self.agreed and not isinstance(error, ValueError):  # by which all ranks fail alike
-            self.broken = self.broken or type(error).__name__
+            self._break(type(error).__name__)
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in their order."""
@@ -87,11 +96,12 @@ class Group:
             collective()
         except RuntimeError as error:
             cause = str(error).partition("\n")[0]
-            self.broken = "the loss of another rank"
+            self._break("a message that failed")
             raise RuntimeError(
-                f"Rank {self.rank} of {self.size} lost another rank in data-parallel training: it "
-                "has ended, failed, or did not answer in the group's timeout. Look at the other "
-                f"ranks' output, and start the processes again. ({cause})"
+                f"Rank {self.rank} of {self.size} may have lost another rank in data-parallel "
+                "training: a message failed, as it does where a rank has ended, has failed, or did "
+                "not answer in the group's timeout. Look at the other ranks' output, and start the "
+                f"processes again. ({cause})"
             ) from error
 
 
@@ -113,7 +123,10 @@ def in_group(group: Group) -> Iterator[None]:
         _GROUP.reset(token)
 
 
-def refuse_in_group(what: str, change: str) -> None:
-    """Raise if it is a group that would fit, where `what` cannot be done together."""
+def refuse_in_group(what: str) -> None:
+    """Raise in a group, whose other ranks may not be about to do the same."""
     if active_group() is not None:
-        raise NotImplementedError(f"{what} cannot be data-parallel. {change}")
+        raise NotImplementedError(
+            f"{what} cannot be data-parallel, because each rank would see its own rows alone. Call "
+            "it outside of the data_parallel context."
+        )

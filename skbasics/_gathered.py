@@ -7,28 +7,17 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skbasics._arrays import as_tensor, compute_device
+from skbasics._agreement import Term, check_agreed, terms_of_data, terms_of_fit
+from skbasics._arrays import as_tensor, compute_device, own_random_state
 from skbasics._collective import Group
 from skbasics._data import Checked
 from skbasics._shards import Shard
 from skbasics.network import CallableLoss
 from skbasics.optim import FirstOrder, resolve_optimizer
 
-OWN = {"random_state", "device", "verbose"}
-"""Parameters that each rank may have to itself; of random states the first rank's is taken."""
 
-SEEN = ("n_features_in_", "feature_names_in_", "image_shape_")
-"""What validation has found in X."""
-
-
-def check_possible(estimator: Any, first: bool) -> None:
-    """Raise if the parameters of an estimator ask for what ranks cannot do together.
-
-    Raises
-    ------
-    NotImplementedError
-        With the smallest change that works.
-    """
+def _check_possible(estimator: Any, first: bool) -> None:
+    """Raise, with the smallest change that works, what ranks cannot do together."""
     optimizer = resolve_optimizer(estimator.optimizer)
     loss = getattr(estimator, "loss", None)
     reasons = {
@@ -67,8 +56,9 @@ def begin(
     check: Callable[[], Checked],
     group: Group,
     estimator: Any,
-    random_state: np.random.RandomState,
     held_out: tuple[Any, ...],
+    *,
+    first: bool,
 ) -> tuple[Checked, np.random.RandomState]:
     """Return the data of all ranks, and the random state of the first, when all agree on a fit.
 
@@ -78,25 +68,29 @@ def begin(
         Validates this rank's data.
     group : Group
     estimator : estimator
-    random_state : RandomState
-        This rank's.
     held_out : tuple
         Validation data, of which only who has some is looked at.
+    first : bool
+        Whether it is fitted from nothing.
 
     Raises
     ------
+    NotImplementedError
+        On a rank whose parameters ask for what ranks cannot do together.
     Exception
         What `check` has raised, on a rank where it has.
     ValueError
-        If it has on another, or the ranks do not agree.
+        If another rank has failed, or the ranks do not agree.
     """
 
     def checked() -> Checked:
+        _check_possible(estimator, first)
         data = check()
         compute_device(data.border, estimator.device)  # raises if there is none
         return data
 
-    data, states = _gathered(checked, group, lambda: _terms(estimator, held_out), random_state)
+    state = own_random_state(estimator.random_state)
+    data, states = _exchanged(checked, group, lambda: terms_of_fit(estimator, held_out), state)
     return data, states[0]
 
 
@@ -105,23 +99,24 @@ def gathered(check: Callable[[], Checked], group: Group) -> Checked:
 
     X is a `Shard`, and remains where it is; the targets and weights of all rows are everywhere.
     """
-    return _gathered(check, group, dict, None)[0]
+    return _exchanged(check, group, dict, None)[0]
 
 
-def _gathered(
-    check: Callable[[], Checked], group: Group, terms: Callable[[], dict[str, str]], more: Any
+def _exchanged(
+    check: Callable[[], Checked], group: Group, terms: Callable[[], dict[str, Term]], more: Any
 ) -> tuple[Checked, list[Any]]:
     try:
         data, failure = check(), None
         _refuse_sparse(data)
-        mine = {"terms": _data_terms(data) | terms(), "y": data.y, "weights": data.weights}
+        mine = {"terms": terms_of_data(data) | terms(), "y": data.y, "weights": data.weights}
     except Exception as error:
         mine, failure = {"error": f"{type(error).__name__}: {error}"}, error
     ranks = group.gather(mine | {"more": more})
     group.agreed = False
     if failure is not None:
         raise failure
-    _check_agreed(ranks)
+    _check_begun(ranks)
+    check_agreed([rank["terms"] for rank in ranks])
     group.agreed = True
     sizes = [rank["y"].shape[0] for rank in ranks]
     start = sum(sizes[: group.rank])
@@ -131,44 +126,13 @@ def _gathered(
     return whole, [rank["more"] for rank in ranks]
 
 
-def _check_agreed(ranks: list[dict[str, Any]]) -> None:
-    """Raise if a rank has failed, or has other terms than the first."""
+def _check_begun(ranks: list[dict[str, Any]]) -> None:
+    """Raise if a rank has failed."""
     for number, rank in enumerate(ranks):
         if "error" in rank:
             raise ValueError(
                 f"Rank {number} could not begin this fit, and so no rank has: {rank['error']}"
             )
-    for number, rank in enumerate(ranks):
-        for name, value in rank["terms"].items():
-            expected = ranks[0]["terms"].get(name)
-            if value != expected:
-                raise ValueError(
-                    f"The ranks do not agree on {name}: it is {expected} on rank 0 and {value} on "
-                    f"rank {number}. Give all of them rows of one kind and the same parameters."
-                )
-
-
-def _terms(estimator: Any, held_out: tuple[Any, ...]) -> dict[str, str]:
-    """Return, in words, what must be the same on all ranks."""
-    params = estimator.get_params(deep=False)
-    terms = {"the class": type(estimator).__name__}
-    for name, value in zip(("X_val", "y_val", "sample_weight_val"), held_out, strict=True):
-        terms[name] = "None" if value is None else "given"
-    for name in SEEN:
-        terms[name] = str(np.asarray(getattr(estimator, name, None)).tolist())
-    terms |= {name: repr(value) for name, value in params.items() if name not in OWN}
-    seed = params["random_state"]
-    return terms | {"random_state": repr(seed) if isinstance(seed, int) else type(seed).__name__}
-
-
-def _data_terms(data: Checked) -> dict[str, str]:
-    kind = "numbers" if data.y.dtype.kind in "biuf" else f"{data.y.dtype.kind!r}"
-    return {
-        "the width of X": str(data.X.shape[1]),
-        "the dtype of X": str(data.X.dtype).rpartition(".")[2],
-        "the columns of y": str(data.y.shape[1:]),
-        "the kind of y": f"sparse {kind}" if sp.issparse(data.y) else kind,
-    }
 
 
 def _refuse_sparse(data: Checked) -> None:

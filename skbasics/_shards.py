@@ -52,7 +52,7 @@ class Shard:
         """Return the same rows held otherwise."""
         return replace(self, rows=rows)
 
-    def own(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    def locate(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return which of some row numbers are here, by position, and those rows."""
         here = self._number_here[numbers]
         places = torch.nonzero(here >= 0)[:, 0]
@@ -60,7 +60,7 @@ class Shard:
 
     def select(self, numbers: np.ndarray) -> "Shard":
         """Return some rows, numbered anew in their order."""
-        places, rows = self.own(torch.from_numpy(numbers).to(self.rows.device))
+        places, rows = self.locate(torch.from_numpy(numbers).to(self.rows.device))
         return Shard(rows, places.cpu().numpy(), len(numbers), self.group)
 
     def whole(self, values: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ def fit_side_by_side(
     on_end : callable
         Called with a number of fits that were trained together, when they are.
     """
-    refuse_in_group("Fits side by side", "Search and compare outside of data_parallel.")
+    refuse_in_group("A stack of fits")
     before = [vars(job.estimator).copy() for job in jobs]
     try:
         return _fitted(jobs, stack_size, on_end)

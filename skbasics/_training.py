@@ -291,7 +291,7 @@ class ShardedBatches(Batches):
 
     def _part(self, numbers: Tensor, weights: Tensor | None) -> Batch:
         """Return what is here of a batch of row numbers and their weights, ``(batch,)`` each."""
-        places, X = self.rows.X.own(numbers)
+        places, X = self.rows.X.locate(numbers)
         y = self.rows.y[numbers[places]]
         part, totals = Part(places, len(numbers), self.rows.X.group), float(len(numbers))
         if weights is not None:

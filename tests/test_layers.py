@@ -21,7 +21,7 @@ LEVELS = [
     ["_moments", "_merging", "_shards"],
     ["network", "_training"],
     ["_data", "_stopping"],
-    ["optim"],
+    ["optim", "_agreement"],
     ["_fitted", "_options", "_gathered"],
     ["_replica"],
     ["_run", "_callbacks", "_held_out"],

@@ -12,6 +12,7 @@ from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from sklearn.base import clone
 
+from skbasics._collective import refuse_in_group
 from skbasics._merging import Mergeable
 
 
@@ -88,6 +89,7 @@ def fit_blocks(
     >>> bool(np.allclose(pca.components_, PCA(n_components=2).fit(X).components_))
     True
     """
+    refuse_in_group("fit_blocks")
     _check_estimator(estimator)
     total, config = _Total(), get_config()
     given = enumerate(total.until_error(_each(blocks)))

@@ -31,8 +31,8 @@ def data_parallel(group: Any = None) -> Iterator[None]:
     Raises
     ------
     RuntimeError
-        If `torch.distributed` is not initialised, or, out of a fit, if another rank is lost: it has
-        ended, has failed, or did not answer in the group's timeout.
+        If `torch.distributed` is not initialised, or, out of a fit, if a message between the ranks
+        fails: another has ended, has failed, or did not answer in the group's timeout.
     ValueError
         If this process is not in the group, and out of a fit, if the data of a rank are refused or
         the ranks do not agree.

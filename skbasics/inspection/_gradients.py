@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import SEED_BOUND, own_random_state
+from skbasics._collective import refuse_in_group
 from skbasics._fitted import as_known
 from skbasics._sklearn import Interval, validate_parameter_constraints
 from skbasics.inspection._differences import SMALL, Surface, agreement
@@ -111,6 +112,7 @@ def check_gradients(
     >>> found.ok, len(found.blocks)
     (True, 10)
     """
+    refuse_in_group("check_gradients")
     given = {"n_parameters": n_parameters, "tolerance": tolerance}
     validate_parameter_constraints(CONSTRAINTS, given, caller_name="check_gradients")
     draws = own_random_state(random_state)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from skbasics._arrays import own_random_state
+from skbasics._collective import refuse_in_group
 from skbasics._run import Run
 from skbasics._sklearn import Interval, validate_parameter_constraints
 from skbasics.inspection._learning_rate_range import LearningRateRange
@@ -128,6 +129,7 @@ def learning_rate_range_test(
     >>> network.fit(X / 16, y).score(X / 16, y) > 0.97
     True
     """
+    refuse_in_group("learning_rate_range_test")
     _check_range(smallest=smallest, largest=largest, n_steps=n_steps, smoothing=smoothing)
     draws = own_random_state(random_state)
     network, X, y = subject(estimator, X, y, "learning_rate_range_test", draws)

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
 
 from skbasics._arrays import SEED_BOUND, as_numpy, own_random_state
+from skbasics._collective import refuse_in_group
 from skbasics._sklearn import Interval, RealNotInt, StrOptions, validate_parameter_constraints
 from skbasics.model_selection import _targets
 from skbasics.model_selection._result import BiasVariance
@@ -157,6 +158,7 @@ def bias_variance_decomposition(
       variance        0.004774 ± 0.00036
       expected loss      0.294 ± 0.028
     """
+    refuse_in_group("bias_variance_decomposition")
     given = {name: value for name, value in locals().items() if name in _CONSTRAINTS}
     validate_parameter_constraints(_CONSTRAINTS, given, "bias_variance_decomposition")
     _check_loss(estimator, loss)

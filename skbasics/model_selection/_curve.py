@@ -6,6 +6,7 @@ from typing import Any
 from sklearn.base import clone
 
 from skbasics._arrays import SEED_BOUND, own_random_state
+from skbasics._collective import refuse_in_group
 from skbasics.model_selection._bias_variance import bias_variance_decomposition
 from skbasics.model_selection._result import BiasVarianceCurve
 
@@ -62,6 +63,7 @@ def bias_variance_curve(
     >>> bool((curve.variance[1:] > curve.variance[:-1]).all())
     True
     """
+    refuse_in_group("bias_variance_curve")
     values = list(param_range)
     if not values:
         raise ValueError(f"param_range is empty: pass the values of {param_name} to try.")

@@ -12,6 +12,7 @@ from sklearn import model_selection
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from skbasics._atomic import atomic
+from skbasics._collective import refuse_in_group
 from skbasics._documented import Documented
 from skbasics.model_selection._stacking import TrainingSplitter, stacks_for
 
@@ -42,6 +43,7 @@ class StackedSearch:
         self : object
             The fitted search.
         """
+        refuse_in_group(f"{type(self).__name__}.fit")
         given, stacks = self.estimator, None
         if not getattr(self, "_skl_callbacks", None):  # these follow each fit by itself
             stacks = stacks_for(given, self._foreseen, (X, y), params, self.verbose)

@@ -11,6 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 
+from skbasics._collective import refuse_in_group
 from skbasics.model_selection._stacking import Stacks, TrainingSplitter, stacks_for
 
 ITSELF = [{}]
@@ -85,6 +86,7 @@ def cross_validate(
     >>> sorted(cross_validate(network, X, y, cv=3))
     ['fit_time', 'score_time', 'test_score']
     """
+    refuse_in_group("cross_validate")
     options = {
         "groups": groups,
         "scoring": scoring,
@@ -164,6 +166,7 @@ def cross_val_score(
     >>> cross_val_score(network, X, y, cv=3).shape
     (3,)
     """
+    refuse_in_group("cross_val_score")
     scores = cross_validate(
         estimator,
         X,

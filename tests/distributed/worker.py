@@ -1,5 +1,6 @@
 """What each of three processes does under torchrun; the tests look at what they write."""
 
+import copy
 import os
 import pickle
 import re
@@ -12,12 +13,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 import torch.distributed as dist
 from sklearn.base import clone
 
-from skbasics import SGD, Adam, ConvNetRegressor, MLPClassifier, MLPRegressor
+from skbasics import PCA, SGD, Adam, ConvNetRegressor, MLPClassifier, MLPRegressor
 from skbasics.distributed import data_parallel
 from tests.distributed.cases import CASES, HALVES
 
@@ -49,19 +49,30 @@ def fit_seeds(rank):
         }
 
 
+def with_names(X):
+    import pandas as pd  # one rank alone needs the time
+
+    return pd.DataFrame(X, columns=list("abcd"))
+
+
 def disagreements(rank):
     """Return fits that cannot begin, or cannot end, by the estimator and what `fit` is given."""
     X, y = ROWS[10 * rank : 10 * rank + 10].copy(), TARGET[10 * rank : 10 * rank + 10]
     with_nan, images = X.copy(), ConvNetRegressor(hidden_layer_sizes=(3,), max_iter=1)
     with_nan[0, 0] = np.nan
     odd = rank == 1
-    frame = pd.DataFrame(X, columns=list("abcz" if odd else "abcd"))
+    alike = MLPClassifier((5,), max_iter=1, alpha=0.1, class_weight={0: 1, 1: 2.0}, random_state=0)
+    if odd:
+        numbers = {"alpha": np.float64(0.1), "hidden_layer_sizes": [np.int64(5)]}
+        numbers |= {"class_weight": {np.int64(1): 2, 0: 1.0}, "random_state": np.int32(0)}
+        alike.set_params(**numbers)
+    warm = clone(REGRESSOR).set_params(warm_start=True)
     fast = clone(REGRESSOR).set_params(optimizer=SGD(1e200))
     return {
         "nan": (REGRESSOR, {"X": with_nan if odd else X, "y": y}),
         "width": (REGRESSOR, {"X": X[:, :3] if odd else X, "y": y}),
         "dtype": (REGRESSOR, {"X": X.astype("float32") if odd else X, "y": y}),
-        "names": (REGRESSOR, {"X": frame, "y": y}),
+        "names": (REGRESSOR, {"X": with_names(X) if odd else X, "y": y}),
         "columns of y": (REGRESSOR, {"X": X, "y": X[:, :2] if odd else y}),
         "kind of y": (
             MLPClassifier(max_iter=1),
@@ -80,6 +91,14 @@ def disagreements(rank):
         "device": (clone(REGRESSOR).set_params(device="moon" if odd else None), {"X": X, "y": y}),
         "invalid": (clone(REGRESSOR).set_params(tol=-1 if odd else 0), {"X": X, "y": y}),
         "sparse": (REGRESSOR, {"X": sp.csr_matrix(X) if odd else X, "y": y}),
+        "lbfgs": (
+            clone(REGRESSOR).set_params(optimizer="lbfgs" if odd else "adam"),
+            {"X": X, "y": y},
+        ),
+        "warm start": (warm.fit(X, y) if odd else warm, {"X": X, "y": y}),
+        "other estimators": (PCA() if odd else REGRESSOR, {"X": X, "y": y}),
+        "seeds": (clone(REGRESSOR).set_params(random_state=np.int64(3 + odd)), {"X": X, "y": y}),
+        "alike": (alike, {"X": X, "y": y > 0}),
         "divergence": (fast, {"X": X, "y": y}),
         "none": (REGRESSOR, {"X": X, "y": y}),
     }
@@ -97,13 +116,13 @@ def outcome(fit):
 
 def fail_disagreeing(rank):
     """Return the outcomes of fits that fail."""
-    outcomes = {}
+    outcomes, given_by_name = {}, disagreements(rank)
     with data_parallel():
-        for name, (estimator, given) in disagreements(rank).items():
-            model = clone(estimator)
+        for name, (estimator, given) in given_by_name.items():
+            model = copy.copy(estimator)
             outcomes[name] = outcome(lambda model=model, given=given: model.fit(**given))
             if outcomes[name]:
-                assert vars(model).keys() == vars(clone(estimator)).keys(), f"{name} left a trace"
+                assert vars(model).keys() == vars(estimator).keys(), f"{name} left a trace"
     return outcomes
 
 
@@ -147,12 +166,14 @@ def run_out_of_memory():
 
 
 def fail_in_the_midst(rank, ranks):
-    """Let rank 1 fail alone in its fifth step, and try again in the same context."""
+    """Let rank 1 fail alone in its fifth step, and try again in the same context and a new one."""
     group = dist.new_group(ranks, timeout=timedelta(seconds=3))
     model = clone(REGRESSOR)
     with data_parallel(group), failing(5 if rank == 1 else -1, run_out_of_memory):
-        first = outcome(lambda: model.fit(ROWS, TARGET))
-        return first, outcome(lambda: model.fit(ROWS, TARGET)), vars(model) == vars(clone(model))
+        outcomes = [outcome(lambda: model.fit(ROWS, TARGET)) for _ in range(2)]
+    with data_parallel(group):
+        outcomes.append(outcome(lambda: model.fit(ROWS, TARGET)))
+    return *outcomes, vars(model) == vars(clone(model))
 
 
 def main(folder):
