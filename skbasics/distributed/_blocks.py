@@ -1,9 +1,11 @@
 """One fit on many blocks of rows, which workers make in parts."""
 
+import copy
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
-from traceback import format_exc
+from dataclasses import dataclass
+from traceback import format_exception
 from typing import Any
 
 import numpy as np
@@ -69,7 +71,8 @@ def fit_blocks(
 
     Notes
     -----
-    What a block raises has a note that says which block it was. Python's own "multiprocessing"
+    What a block raises has a note that says which block it was; of an error that cannot be sent to
+    another process, a RuntimeError has the name and the text. Python's own "multiprocessing"
     waits for ever for a process that has died; "loky" raises, and Dask computes the block
     elsewhere, up to three times.
 
@@ -92,8 +95,8 @@ def fit_blocks(
     total, config = _Total(), get_config()
     given = enumerate(total.until_error(_each(blocks)))
     tasks = ((clone(estimator), number, block, config) for number, block in given)
-    for number, part, traceback in _results(tasks, n_jobs):
-        total.add(number, part, traceback)
+    for number, part in _results(tasks, n_jobs):
+        total.add(number, part)
     return total.whole()
 
 
@@ -165,11 +168,10 @@ def _on_dask(client: Any, tasks: Iterator[tuple], most: int) -> Iterator[tuple]:
 
 def _part(
     estimator: Mergeable, number: int, block: Any, config: dict[str, Any]
-) -> tuple[int, Mergeable | Exception, str]:
-    """Return a block's number, and the estimator that has seen it alone.
+) -> "tuple[int, Mergeable | _Failure]":
+    """Return a block's number, and the estimator that has seen it alone, or else the error.
 
-    Or else the error and its traceback, as text for who cannot look into this process. If it were
-    raised, joblib would end processes that others work in.
+    If it were raised, joblib would end processes that others work in.
     """
     try:
         with config_context(**config):
@@ -177,8 +179,31 @@ def _part(
             if _counts(X, sample_weight):
                 estimator.partial_fit(X, y, sample_weight)._drop_rows()
     except Exception as error:
-        return number, error, format_exc()
-    return number, estimator, ""
+        return number, _Failure(error)
+    return number, estimator
+
+
+@dataclass
+class _Failure:
+    """An error, and its traceback as text once it has come from where nobody can look."""
+
+    error: Exception
+    traceback: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        traceback = self.traceback or "".join(format_exception(self.error))
+        return _Failure, (_portable(self.error), traceback)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error, or its name and text if it cannot be made anew from what it holds.
+
+    Copies are made as processes send objects, and who cannot read one hangs or breaks.
+    """
+    try:
+        return copy.deepcopy(error)
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _loaded(block: Any) -> tuple[Any, Any, Any]:
@@ -228,20 +253,20 @@ class _Total:
         except Exception as error:
             self.error = error
 
-    def add(self, number: int, part: Mergeable | Exception, traceback: str) -> None:
+    def add(self, number: int, part: Mergeable | _Failure) -> None:
         """Add the part of a block, or take note of the first error."""
         self._n_blocks += 1
         if self.error is not None:
             return
-        remote = isinstance(part, Exception) and part.__traceback__ is None
+        traceback = part.traceback if isinstance(part, _Failure) else ""
         try:
-            if isinstance(part, Exception):
-                raise part
+            if isinstance(part, _Failure):
+                raise part.error
             for other in itertools.islice(self._sums.values(), 1):
                 other._check_alike(part, "merge")  # at once, and not when their sums meet
             self._join(number, part)
         except Exception as error:
-            where = f" In the worker:\n{traceback}" if remote else ""
+            where = f" In the worker:\n{traceback}" if traceback else ""
             error.add_note(f"This was block {number} of fit_blocks, counted from 0.{where}")
             self.error = error
 

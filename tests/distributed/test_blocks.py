@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import threading
 import weakref
 from traceback import format_exception
 
@@ -169,10 +170,10 @@ def test_a_slow_block_does_not_make_sums_pile_up():
     """Whoever comes while block 0 is not there is merged with his neighbours."""
     total, most = _Total(), 0
     for number in range(1, 256):
-        total.add(number, OnlineMeanVar().partial_fit(X[number : number + 1]), "")
+        total.add(number, OnlineMeanVar().partial_fit(X[number : number + 1]))
         most = max(most, len(total._sums))
     assert most == 14  # at most one of each size, 1 to 64, on either side
-    total.add(0, OnlineMeanVar().partial_fit(X[:1]), "")
+    total.add(0, OnlineMeanVar().partial_fit(X[:1]))
     assert len(total._sums) == 1
     assert_same(total.whole(), OnlineMeanVar().fit(X[:256]))
 
@@ -232,6 +233,40 @@ def test_an_error_says_which_block_it_was(backend):
         with pytest.raises(ValueError, match="4 features here and 3 there") as caught:
             fit_blocks(PCA(), narrow)
         assert caught.value.__notes__ == ["This was block 5 of fit_blocks, counted from 0."]
+
+
+class LoadError(Exception):
+    """An error that cannot be made anew from its text alone."""
+
+    def __init__(self, path, code):
+        super().__init__(f"{path}: {code}")
+
+
+class LockedError(Exception):
+    """An error that holds what no process can send."""
+
+
+def not_loaded():
+    raise LoadError("rows.npy", 5)
+
+
+def not_sent():
+    raise LockedError("rows.npy", threading.Lock())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("failing", "kind"), [(not_loaded, LoadError), (not_sent, LockedError)])
+def test_an_error_that_cannot_be_sent_is_told_of(backend, failing, kind):
+    elsewhere = backend in ("loky", "multiprocessing")
+    endless = itertools.chain([X] * 3, [failing], itertools.repeat(X))
+    text = f"{kind.__name__}: .*rows.npy" if elsewhere else r"rows\.npy"
+    with parallel_config(backend=backend, n_jobs=None if backend == "sequential" else 2):
+        with pytest.raises(RuntimeError if elsewhere else kind, match=text) as caught:
+            fit_blocks(PCA(), endless)
+        assert_same(fit_blocks(PCA(), [X]), PCA().fit(X))
+    (note,) = caught.value.__notes__
+    assert note.startswith("This was block 3 of fit_blocks, counted from 0.")
+    assert f"in {failing.__name__}" in "".join(format_exception(caught.value))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
