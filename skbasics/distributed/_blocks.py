@@ -13,8 +13,11 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from sklearn.base import clone
+from sklearn.utils import check_consistent_length
 
+from skbasics._arrays import as_numpy
 from skbasics._merging import Mergeable
+from skbasics._sklearn import validate_data
 
 
 def fit_blocks(
@@ -176,7 +179,7 @@ def _part(
     try:
         with config_context(**config):
             X, y, sample_weight = _loaded(block)
-            if _counts(X, sample_weight):
+            if _counts(estimator, X, sample_weight):
                 estimator.partial_fit(X, y, sample_weight)._drop_rows()
     except Exception as error:
         return number, _Failure(error)
@@ -224,10 +227,20 @@ def _here(part: Any) -> Any:
     return part() if callable(part) else part
 
 
-def _counts(X: Any, sample_weight: Any) -> bool:
-    """Whether any row counts; what is wrong with the others is for the estimator to say."""
-    n_rows = X.shape[0] if getattr(X, "shape", ()) else 1
-    return n_rows > 0 and (sample_weight is None or np.any(np.asarray(sample_weight) != 0))
+def _counts(estimator: Mergeable, X: Any, sample_weight: Any) -> bool:
+    """Whether any row counts, so that the estimator can say what is wrong with the others.
+
+    Where none does, the estimator learns the features, and weights must be as many as rows.
+    """
+    if getattr(X, "shape", ())[:1] == (0,):
+        return False
+    weights = np.ones(1) if sample_weight is None else np.asarray(as_numpy(sample_weight))
+    if np.any(weights != 0):
+        return True
+    if weights.ndim:
+        check_consistent_length(X, weights)
+    validate_data(estimator, X, skip_check_array=True)
+    return False
 
 
 class _Total:
@@ -242,6 +255,7 @@ class _Total:
         self.error: Exception | None = None
         self._n_blocks = 0
         self._sums: dict[tuple[int, int], Mergeable] = {}  # by their first block and their number
+        self._first: Mergeable | None = None  # that has features
 
     def until_error(self, blocks: Iterator[Any]) -> Iterator[Any]:
         """Yield blocks; end where any has failed, or where there should be a next one."""
@@ -262,13 +276,17 @@ class _Total:
         try:
             if isinstance(part, _Failure):
                 raise part.error
-            for other in itertools.islice(self._sums.values(), 1):
-                other._check_alike(part, "merge")  # at once, and not when their sums meet
-            self._join(number, part)
+            self._check_features(part)  # at once, and not when sums meet
+            self._join(number, part if part.__sklearn_is_fitted__() else clone(part))
         except Exception as error:
             where = f" In the worker:\n{traceback}" if traceback else ""
             error.add_note(f"This was block {number} of fit_blocks, counted from 0.{where}")
             self.error = error
+
+    def _check_features(self, part: Mergeable) -> None:
+        if "n_features_in_" in vars(part):
+            self._first = self._first or part
+            self._first._check_same_features(part, "merge")
 
     def _join(self, first: int, part: Mergeable, size: int = 1) -> None:
         other = self._sums.pop((first ^ size, size), None)

@@ -106,6 +106,34 @@ def test_blocks_that_add_nothing(estimator):
 
 
 @EACH
+def test_blocks_of_weight_zero_must_fit_in(estimator):
+    zeros = np.zeros(5)
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
+    for blocks, message in (
+        ([X, (X[:5, :2], None, zeros), X], "4 features here and 2 there"),
+        ([(X[:5, :2], None, zeros), X[:0], X], "2 features here and 4 there"),
+        ([X, (X[:5], None, zeros[:3])], "inconsistent numbers of samples"),
+        ([X.tolist(), (X[:5, :2].tolist(), None, zeros.tolist())], "4 features here and 2 there"),
+        ([frame, (frame[list("abdc")][:5], None, zeros)], "the features are named"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit_blocks(estimator, blocks)
+    fitted = fit_blocks(estimator, [(frame[:5], None, zeros), X])
+    assert_same(fitted, clone(estimator).fit(X))
+    assert not hasattr(fitted, "feature_names_in_")
+
+
+@EACH
+def test_weights_may_be_tensors_that_require_a_gradient(estimator):
+    weights = torch.from_numpy(WEIGHTS).requires_grad_()
+    zeros = torch.zeros(5, requires_grad=True)
+    with sklearn.config_context(array_api_dispatch=True):
+        parts = cut(torch.from_numpy(X), None, weights)
+        fitted = fit_blocks(estimator, [*parts, (torch.from_numpy(X[:5]), None, zeros)])
+    assert_same(fitted, clone(estimator).fit(X, None, WEIGHTS))
+
+
+@EACH
 def test_what_is_given_stays_and_what_is_returned_goes_on(estimator):
     given = clone(estimator).fit(X[:100])
     before = {name: np.array(getattr(given, name)) for name in READINGS[type(estimator)]}
