@@ -17,6 +17,8 @@ from joblib import parallel_config
 import skbasics
 from skbasics import PCA, CorrespondenceAnalysis, MLPClassifier, OnlineMeanVar, fit_blocks
 
+pytestmark = pytest.mark.xdist_group("dask")  # one cluster for all of them
+
 X = np.random.default_rng(0).gamma(4.0, size=(600, 4))
 BLOCKS = np.array_split(X, 11)
 EACH = pytest.mark.parametrize(
