@@ -46,11 +46,11 @@ def fit_blocks(
     blocks : iterable
         Blocks in the order of their rows, each of them X, ``(X, y)`` or ``(X, y,
         sample_weight)``, with None for what there is not. A block, or a part of it, may also be
-        a function without arguments that returns it, or a Dask object: it is called or computed
-        by the worker, and its rows do not travel. A Dask array or data frame stands for its
-        partitions. Blocks without rows, or of weight zero, add nothing. They are taken as workers
-        become free, at most three for each, so that a generator may yield more rows than fit
-        into memory; each block must have memory of its own.
+        a function without arguments that returns it, a Dask object or a future: it is called,
+        computed or waited for by the worker, and its rows need not be sent there. A Dask array or
+        data frame stands for its partitions. Blocks without rows, or of weight zero, add nothing.
+        They are taken as workers become free, at most three for each, so that a generator may
+        yield more rows than fit into memory; each block must have memory of its own.
     n_jobs : int, default=None
         Workers at a time; None is 1 unless ``joblib.parallel_config`` says otherwise, which also
         says what they are: threads, processes or a Dask cluster.
@@ -78,6 +78,10 @@ def fit_blocks(
     another process, a RuntimeError has the name and the text. Python's own "multiprocessing"
     waits for ever for a process that has died; "loky" raises, and Dask computes the block
     elsewhere, up to three times.
+
+    What a worker sends back does not grow with the rows of its block, but PCA sends the rows
+    themselves as long as they are fewer than 256 or than the features: then they are less than
+    their scatter, or little.
 
     Of a `CorrespondenceAnalysis` there are no ``row_coordinates_``: its rows are not kept.
 
@@ -221,9 +225,11 @@ def _loaded(block: Any) -> tuple[Any, Any, Any]:
 
 
 def _here(part: Any) -> Any:
-    """Return what a function or a Dask object stands for, anything else as it is."""
+    """Return what a function, a future or a Dask object stands for, anything else as it is."""
     if hasattr(part, "__dask_graph__"):
         return part.compute()
+    if callable(getattr(part, "result", None)):
+        return part.result()
     return part() if callable(part) else part
 
 

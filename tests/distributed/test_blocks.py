@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import pickle
 import threading
 import weakref
 from traceback import format_exception
@@ -24,7 +25,7 @@ from skbasics import (
     fit_blocks,
 )
 from skbasics._merging import Mergeable
-from skbasics.distributed._blocks import _Total
+from skbasics.distributed._blocks import _part, _Total
 
 X = np.random.default_rng(0).gamma(4.0, size=(900, 4))
 WEIGHTS = np.random.default_rng(1).integers(0, 4, 900).astype(float)
@@ -92,6 +93,27 @@ def test_a_block_may_be_made_where_it_is_needed(estimator):
     ]
     fitted = fit_blocks(estimator, lazy, n_jobs=2)
     assert_same(fitted, clone(estimator).fit(X, None, WEIGHTS))
+
+
+def sent_back(estimator, n_rows, n_features):
+    rows = np.random.default_rng(0).gamma(4.0, size=(n_rows, n_features))
+    _, part = _part(clone(estimator), 0, rows, sklearn.get_config())
+    return part, rows
+
+
+@EACH
+def test_what_comes_back_does_not_grow_with_the_rows(estimator):
+    sizes = [len(pickle.dumps(sent_back(estimator, n, 5)[0])) for n in (300, 3000)]
+    assert abs(sizes[0] - sizes[1]) < 50  # digits
+    assert sizes[1] < 3000 * 8
+
+
+def test_few_rows_of_pca_come_back_as_they_are():
+    for n_rows, n_features in ((255, 5), (40, 300), (299, 300)):
+        part, rows = sent_back(PCA(), n_rows, n_features)
+        np.testing.assert_array_equal(part._collected.rows()[0], rows)
+    for n_rows, n_features in ((256, 5), (300, 300)):
+        assert sent_back(PCA(), n_rows, n_features)[0]._collected.n_rows == 0
 
 
 @EACH
