@@ -83,6 +83,8 @@ def fit_blocks(
     themselves as long as they are fewer than 256 or than the features: then they are less than
     their scatter, or little.
 
+    Futures are for the backend "dask" and for threads: other processes do not know the cluster.
+
     Of a `CorrespondenceAnalysis` there are no ``row_coordinates_``: its rows are not kept.
 
     See Also
