@@ -1,5 +1,7 @@
 """Numbers of threads that can be lowered, or no test could find them lowered."""
 
+import contextlib
+
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
@@ -16,7 +18,8 @@ def two_threads():
 
 
 @pytest.fixture(autouse=True)
-def two_threads_where_the_world_is_compared(request):
-    """For all modules that use `injection.world`."""
-    if "world" in vars(request.module):
-        request.getfixturevalue("two_threads")
+def two_threads_of_blas(request):
+    """For all modules that use `injection.world`; torch's would wait for each other too long."""
+    two = "world" in vars(request.module)
+    with threadpool_limits(2, user_api="blas") if two else contextlib.nullcontext():
+        yield
