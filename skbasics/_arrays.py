@@ -4,8 +4,6 @@ An estimator crosses it once on the way in (`as_tensor`) and once on the way out
 (`Border.as_caller`). Between the two there are only tensors.
 """
 
-import functools
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +12,8 @@ import torch
 from sklearn import get_config
 from sklearn.utils import check_random_state
 
+import skbasics._threads  # noqa: F401 for what a forked process must do before it computes
 from skbasics._sklearn import get_namespace_and_device, move_to
-
-# A forked process has none of the threads that torch believes in, and would wait for them.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=functools.partial(torch.set_num_threads, 1))
 
 CPU = torch.device("cpu")
 SEED_BOUND = np.iinfo(np.int32).max

@@ -1,9 +1,11 @@
 """One fit on many blocks of rows, which workers make in parts."""
 
+import copy
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
-from traceback import format_exc
+from dataclasses import dataclass
+from traceback import format_exception
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,12 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from sklearn.base import clone
+from sklearn.utils import check_consistent_length
 
+from skbasics._arrays import as_numpy
 from skbasics._collective import refuse_in_group
 from skbasics._merging import Mergeable
+from skbasics._sklearn import validate_data
 
 
 def fit_blocks(
@@ -42,11 +47,11 @@ def fit_blocks(
     blocks : iterable
         Blocks in the order of their rows, each of them X, ``(X, y)`` or ``(X, y,
         sample_weight)``, with None for what there is not. A block, or a part of it, may also be
-        a function without arguments that returns it, or a Dask object: it is called or computed
-        by the worker, and its rows do not travel. A Dask array or data frame stands for its
-        partitions. Blocks without rows, or of weight zero, add nothing. They are taken as workers
-        become free, at most three for each, so that a generator may yield more rows than fit
-        into memory; each block must have memory of its own.
+        a function without arguments that returns it, a Dask object or a future: it is called,
+        computed or waited for by the worker, and its rows need not be sent there. A Dask array or
+        data frame stands for its partitions. Blocks without rows, or of weight zero, add nothing.
+        They are taken as workers become free, at most three for each, so that a generator may
+        yield more rows than fit into memory; each block must have memory of its own.
     n_jobs : int, default=None
         Workers at a time; None is 1 unless ``joblib.parallel_config`` says otherwise, which also
         says what they are: threads, processes or a Dask cluster.
@@ -70,9 +75,16 @@ def fit_blocks(
 
     Notes
     -----
-    What a block raises has a note that says which block it was. Python's own "multiprocessing"
+    What a block raises has a note that says which block it was; of an error that cannot be sent to
+    another process, a RuntimeError has the name and the text. Python's own "multiprocessing"
     waits for ever for a process that has died; "loky" raises, and Dask computes the block
     elsewhere, up to three times.
+
+    What a worker sends back does not grow with the rows of its block, but PCA sends the rows
+    themselves as long as they are fewer than 256 or than the features: then they are less than
+    their scatter, or little.
+
+    Futures are for the backend "dask" and for threads: other processes do not know the cluster.
 
     Of a `CorrespondenceAnalysis` there are no ``row_coordinates_``: its rows are not kept.
 
@@ -94,8 +106,8 @@ def fit_blocks(
     total, config = _Total(), get_config()
     given = enumerate(total.until_error(_each(blocks)))
     tasks = ((clone(estimator), number, block, config) for number, block in given)
-    for number, part, traceback in _results(tasks, n_jobs):
-        total.add(number, part, traceback)
+    for number, part in _results(tasks, n_jobs):
+        total.add(number, part)
     return total.whole()
 
 
@@ -167,20 +179,42 @@ def _on_dask(client: Any, tasks: Iterator[tuple], most: int) -> Iterator[tuple]:
 
 def _part(
     estimator: Mergeable, number: int, block: Any, config: dict[str, Any]
-) -> tuple[int, Mergeable | Exception, str]:
-    """Return a block's number, and the estimator that has seen it alone.
+) -> "tuple[int, Mergeable | _Failure]":
+    """Return a block's number, and the estimator that has seen it alone, or else the error.
 
-    Or else the error and its traceback, as text for who cannot look into this process. If it were
-    raised, joblib would end processes that others work in.
+    If it were raised, joblib would end processes that others work in.
     """
     try:
         with config_context(**config):
             X, y, sample_weight = _loaded(block)
-            if _counts(X, sample_weight):
+            if _counts(estimator, X, sample_weight):
                 estimator.partial_fit(X, y, sample_weight)._drop_rows()
     except Exception as error:
-        return number, error, format_exc()
-    return number, estimator, ""
+        return number, _Failure(error)
+    return number, estimator
+
+
+@dataclass
+class _Failure:
+    """An error, and its traceback as text once it has come from where nobody can look."""
+
+    error: Exception
+    traceback: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        traceback = self.traceback or "".join(format_exception(self.error))
+        return _Failure, (_portable(self.error), traceback)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error, or its name and text if it cannot be made anew from what it holds.
+
+    Copies are made as processes send objects, and who cannot read one hangs or breaks.
+    """
+    try:
+        return copy.deepcopy(error)
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _loaded(block: Any) -> tuple[Any, Any, Any]:
@@ -195,16 +229,28 @@ def _loaded(block: Any) -> tuple[Any, Any, Any]:
 
 
 def _here(part: Any) -> Any:
-    """Return what a function or a Dask object stands for, anything else as it is."""
+    """Return what a function, a future or a Dask object stands for, anything else as it is."""
     if hasattr(part, "__dask_graph__"):
         return part.compute()
+    if callable(getattr(part, "result", None)):
+        return part.result()
     return part() if callable(part) else part
 
 
-def _counts(X: Any, sample_weight: Any) -> bool:
-    """Whether any row counts; what is wrong with the others is for the estimator to say."""
-    n_rows = X.shape[0] if getattr(X, "shape", ()) else 1
-    return n_rows > 0 and (sample_weight is None or np.any(np.asarray(sample_weight) != 0))
+def _counts(estimator: Mergeable, X: Any, sample_weight: Any) -> bool:
+    """Whether any row counts, so that the estimator can say what is wrong with the others.
+
+    Where none does, the estimator learns the features, and weights must be as many as rows.
+    """
+    if getattr(X, "shape", ())[:1] == (0,):
+        return False
+    weights = np.ones(1) if sample_weight is None else np.asarray(as_numpy(sample_weight))
+    if np.any(weights != 0):
+        return True
+    if weights.ndim:
+        check_consistent_length(X, weights)
+    validate_data(estimator, X, skip_check_array=True)
+    return False
 
 
 class _Total:
@@ -219,6 +265,7 @@ class _Total:
         self.error: Exception | None = None
         self._n_blocks = 0
         self._sums: dict[tuple[int, int], Mergeable] = {}  # by their first block and their number
+        self._first: Mergeable | None = None  # that has features
 
     def until_error(self, blocks: Iterator[Any]) -> Iterator[Any]:
         """Yield blocks; end where any has failed, or where there should be a next one."""
@@ -230,22 +277,26 @@ class _Total:
         except Exception as error:
             self.error = error
 
-    def add(self, number: int, part: Mergeable | Exception, traceback: str) -> None:
+    def add(self, number: int, part: Mergeable | _Failure) -> None:
         """Add the part of a block, or take note of the first error."""
         self._n_blocks += 1
         if self.error is not None:
             return
-        remote = isinstance(part, Exception) and part.__traceback__ is None
+        traceback = part.traceback if isinstance(part, _Failure) else ""
         try:
-            if isinstance(part, Exception):
-                raise part
-            for other in itertools.islice(self._sums.values(), 1):
-                other._check_alike(part, "merge")  # at once, and not when their sums meet
-            self._join(number, part)
+            if isinstance(part, _Failure):
+                raise part.error
+            self._check_features(part)  # at once, and not when sums meet
+            self._join(number, part if part.__sklearn_is_fitted__() else clone(part))
         except Exception as error:
-            where = f" In the worker:\n{traceback}" if remote else ""
+            where = f" In the worker:\n{traceback}" if traceback else ""
             error.add_note(f"This was block {number} of fit_blocks, counted from 0.{where}")
             self.error = error
+
+    def _check_features(self, part: Mergeable) -> None:
+        if "n_features_in_" in vars(part):
+            self._first = self._first or part
+            self._first._check_same_features(part, "merge")
 
     def _join(self, first: int, part: Mergeable, size: int = 1) -> None:
         other = self._sums.pop((first ^ size, size), None)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import SEED_BOUND, as_numpy
+from skbasics._threads import in_forked_processes
 from skbasics.manifold._approximate import graph_of, neighbors_among
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import Forces
@@ -24,6 +25,13 @@ from skbasics.manifold._target import by_class, by_target
 
 _one_at_a_time = threading.Lock()
 """For umap-learn, which uses what belongs to the process."""
+
+
+@in_forked_processes
+def _renew() -> None:
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+
 
 THEIRS = {"cityblock": "manhattan"}
 """Distances that umap-learn has by another name."""

@@ -2,6 +2,8 @@
 
 import functools
 import itertools
+import pickle
+import threading
 import weakref
 from traceback import format_exception
 
@@ -23,7 +25,7 @@ from skbasics import (
     fit_blocks,
 )
 from skbasics._merging import Mergeable
-from skbasics.distributed._blocks import _Total
+from skbasics.distributed._blocks import _part, _Total
 
 X = np.random.default_rng(0).gamma(4.0, size=(900, 4))
 WEIGHTS = np.random.default_rng(1).integers(0, 4, 900).astype(float)
@@ -93,6 +95,27 @@ def test_a_block_may_be_made_where_it_is_needed(estimator):
     assert_same(fitted, clone(estimator).fit(X, None, WEIGHTS))
 
 
+def sent_back(estimator, n_rows, n_features):
+    rows = np.random.default_rng(0).gamma(4.0, size=(n_rows, n_features))
+    _, part = _part(clone(estimator), 0, rows, sklearn.get_config())
+    return part, rows
+
+
+@EACH
+def test_what_comes_back_does_not_grow_with_the_rows(estimator):
+    sizes = [len(pickle.dumps(sent_back(estimator, n, 5)[0])) for n in (300, 3000)]
+    assert abs(sizes[0] - sizes[1]) < 50  # digits
+    assert sizes[1] < 3000 * 8
+
+
+def test_few_rows_of_pca_come_back_as_they_are():
+    for n_rows, n_features in ((255, 5), (40, 300), (299, 300)):
+        part, rows = sent_back(PCA(), n_rows, n_features)
+        np.testing.assert_array_equal(part._collected.rows()[0], rows)
+    for n_rows, n_features in ((256, 5), (300, 300)):
+        assert sent_back(PCA(), n_rows, n_features)[0]._collected.n_rows == 0
+
+
 @EACH
 def test_blocks_that_add_nothing(estimator):
     nothing = [X[:0], (X[:5], None, np.zeros(5)), (X[:0], None, np.zeros(0))]
@@ -102,6 +125,34 @@ def test_blocks_that_add_nothing(estimator):
         fit_blocks(estimator, nothing)
     with pytest.raises(ValueError, match="blocks is empty"):
         fit_blocks(estimator, iter([]))
+
+
+@EACH
+def test_blocks_of_weight_zero_must_fit_in(estimator):
+    zeros = np.zeros(5)
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
+    for blocks, message in (
+        ([X, (X[:5, :2], None, zeros), X], "4 features here and 2 there"),
+        ([(X[:5, :2], None, zeros), X[:0], X], "2 features here and 4 there"),
+        ([X, (X[:5], None, zeros[:3])], "inconsistent numbers of samples"),
+        ([X.tolist(), (X[:5, :2].tolist(), None, zeros.tolist())], "4 features here and 2 there"),
+        ([frame, (frame[list("abdc")][:5], None, zeros)], "the features are named"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit_blocks(estimator, blocks)
+    fitted = fit_blocks(estimator, [(frame[:5], None, zeros), X])
+    assert_same(fitted, clone(estimator).fit(X))
+    assert not hasattr(fitted, "feature_names_in_")
+
+
+@EACH
+def test_weights_may_be_tensors_that_require_a_gradient(estimator):
+    weights = torch.from_numpy(WEIGHTS).requires_grad_()
+    zeros = torch.zeros(5, requires_grad=True)
+    with sklearn.config_context(array_api_dispatch=True):
+        parts = cut(torch.from_numpy(X), None, weights)
+        fitted = fit_blocks(estimator, [*parts, (torch.from_numpy(X[:5]), None, zeros)])
+    assert_same(fitted, clone(estimator).fit(X, None, WEIGHTS))
 
 
 @EACH
@@ -169,10 +220,10 @@ def test_a_slow_block_does_not_make_sums_pile_up():
     """Whoever comes while block 0 is not there is merged with his neighbours."""
     total, most = _Total(), 0
     for number in range(1, 256):
-        total.add(number, OnlineMeanVar().partial_fit(X[number : number + 1]), "")
+        total.add(number, OnlineMeanVar().partial_fit(X[number : number + 1]))
         most = max(most, len(total._sums))
     assert most == 14  # at most one of each size, 1 to 64, on either side
-    total.add(0, OnlineMeanVar().partial_fit(X[:1]), "")
+    total.add(0, OnlineMeanVar().partial_fit(X[:1]))
     assert len(total._sums) == 1
     assert_same(total.whole(), OnlineMeanVar().fit(X[:256]))
 
@@ -232,6 +283,40 @@ def test_an_error_says_which_block_it_was(backend):
         with pytest.raises(ValueError, match="4 features here and 3 there") as caught:
             fit_blocks(PCA(), narrow)
         assert caught.value.__notes__ == ["This was block 5 of fit_blocks, counted from 0."]
+
+
+class LoadError(Exception):
+    """An error that cannot be made anew from its text alone."""
+
+    def __init__(self, path, code):
+        super().__init__(f"{path}: {code}")
+
+
+class LockedError(Exception):
+    """An error that holds what no process can send."""
+
+
+def not_loaded():
+    raise LoadError("rows.npy", 5)
+
+
+def not_sent():
+    raise LockedError("rows.npy", threading.Lock())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("failing", "kind"), [(not_loaded, LoadError), (not_sent, LockedError)])
+def test_an_error_that_cannot_be_sent_is_told_of(backend, failing, kind):
+    elsewhere = backend in ("loky", "multiprocessing")
+    endless = itertools.chain([X] * 3, [failing], itertools.repeat(X))
+    text = f"{kind.__name__}: .*rows.npy" if elsewhere else r"rows\.npy"
+    with parallel_config(backend=backend, n_jobs=None if backend == "sequential" else 2):
+        with pytest.raises(RuntimeError if elsewhere else kind, match=text) as caught:
+            fit_blocks(PCA(), endless)
+        assert_same(fit_blocks(PCA(), [X]), PCA().fit(X))
+    (note,) = caught.value.__notes__
+    assert note.startswith("This was block 3 of fit_blocks, counted from 0.")
+    assert f"in {failing.__name__}" in "".join(format_exception(caught.value))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

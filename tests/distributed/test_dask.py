@@ -17,6 +17,8 @@ from joblib import parallel_config
 import skbasics
 from skbasics import PCA, CorrespondenceAnalysis, MLPClassifier, OnlineMeanVar, fit_blocks
 
+pytestmark = pytest.mark.xdist_group("dask")  # one cluster for all of them
+
 X = np.random.default_rng(0).gamma(4.0, size=(600, 4))
 BLOCKS = np.array_split(X, 11)
 EACH = pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_blocks_on_a_cluster_are_one_pass(cluster, estimator, reading):
         assert_whole(fit_blocks(estimator, blocks), estimator, reading)
 
 
-def test_dask_objects_need_no_cluster():
+def test_dask_objects_need_no_backend_of_dask(cluster):
     array = dask.array.from_array(X, chunks=(90, 4))
     weights = dask.array.from_array(np.arange(600.0), chunks=90)
     parts = zip(array.to_delayed().ravel(), weights.to_delayed(), strict=True)
@@ -74,6 +76,11 @@ def test_dask_objects_need_no_cluster():
         assert_whole(fit_blocks(PCA(), array), PCA(), "components_")
         assert_whole(fit_blocks(PCA(), frame), PCA(), "components_")
         weighed = fit_blocks(PCA(), pairs)
+        futures = cluster.scatter([(block, None, None) for block in BLOCKS[:5]])
+        futures += cluster.scatter(BLOCKS[5:])
+        assert_whole(fit_blocks(PCA(), futures), PCA(), "components_")
+        mixed = [(future, None, None) for future in futures[5:]]
+        assert fit_blocks(PCA(), mixed).n_samples_ == 600 - sum(map(len, BLOCKS[:5]))
     expected = PCA().fit(X, sample_weight=np.arange(600.0))
     np.testing.assert_allclose(weighed.components_, expected.components_, rtol=1e-10)
     assert list(fit_blocks(PCA(), frame).feature_names_in_) == list("abcd")

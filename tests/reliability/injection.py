@@ -1,5 +1,6 @@
 """Faults at chosen places of the package, and all that they must leave as it was."""
 
+import functools
 import random
 import sys
 import warnings
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import sklearn
 import torch
+from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 import skbasics
@@ -37,11 +39,18 @@ class Faults:
         The place, counted from one; None only counts.
     error : type
         What is raised there.
+    files : tuple of str
+        How the names of files begin whose functions count, unless all of the package do.
     """
 
-    def __init__(self, at: int | None = None, error: type[BaseException] = FaultError) -> None:
+    def __init__(
+        self,
+        at: int | None = None,
+        error: type[BaseException] = FaultError,
+        files: tuple[str, ...] = (PACKAGE,),
+    ) -> None:
         self.at, self.error, self.count, self.place = at, error, 0, None
-        self._depth = 0
+        self._files, self._depth = files, 0
 
     def __enter__(self) -> "Faults":
         self._outer = sys.gettrace()
@@ -54,7 +63,7 @@ class Faults:
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
         code = frame.f_code
         if event == "call":
-            if not code.co_filename.startswith(PACKAGE) or code.co_flags & CO_GENERATOR:
+            if not code.co_filename.startswith(self._files) or code.co_flags & CO_GENERATOR:
                 return None
             if code.co_name in CHECKS:
                 return None
@@ -105,10 +114,17 @@ def frozen(value: Any, hidden: tuple[str, ...] = ("seconds", "_skl_callbacks")) 
     return type(value), frozen(vars(value), hidden)
 
 
+@functools.cache
+def libraries() -> list[Any]:
+    """Return what computes with threads; the search for it takes long."""
+    return ThreadpoolController().lib_controllers
+
+
 def world() -> dict[str, Any]:
     """Return what a fit shares with the rest of the process."""
     return {
         "threads": torch.get_num_threads(),
+        "threads of libraries": {each.filepath: each.num_threads for each in libraries()},
         "grad": torch.is_grad_enabled(),
         "inference": torch.is_inference_mode_enabled(),
         "dtype": torch.get_default_dtype(),

@@ -1,20 +1,23 @@
 """Many threads and many workers: the same numbers, and everyone's settings as they were."""
 
+import contextlib
 import functools
 import itertools
 import multiprocessing
 import os
 import sys
 import threading
+import weakref
 
 import joblib
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import clone
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 from skbasics import (
     PCA,
@@ -22,9 +25,13 @@ from skbasics import (
     CorrespondenceAnalysis,
     MLPRegressor,
     OnlineMeanVar,
+    _threads,
     fit_blocks,
 )
 from skbasics._threads import one_blas_thread, one_torch_thread
+from skbasics.manifold import _engines
+from tests.reliability import injection
+from tests.reliability.injection import PACKAGE, Faults
 from tests.reliability.specimens import SPECIMENS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not cover the posterior")
@@ -39,16 +46,6 @@ def impatient():
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-@pytest.fixture
-def two_threads():
-    """Two threads for every library, whatever the tests run with."""
-    torch_threads = torch.get_num_threads()
-    with threadpool_limits(2):
-        torch.set_num_threads(2)
-        yield
-        torch.set_num_threads(torch_threads)
 
 
 def at_once(functions):
@@ -191,6 +188,71 @@ def test_numbers_of_threads_that_are_held_twice(two_threads):
     assert openblas() == {2}
 
 
+ALL_FILES = (
+    *(PACKAGE, __file__, contextlib.__file__, threadpoolctl.__file__),
+    weakref.WeakSet.add.__code__.co_filename,
+)
+
+
+def blas_alone():
+    with one_blas_thread(user_api="blas"):
+        pass
+
+
+def torch_alone():
+    with one_torch_thread():
+        pass
+
+
+@pytest.mark.parametrize("alone", [blas_alone, torch_alone])
+def test_an_interrupt_at_any_place_of_entering_and_leaving_restores_the_counts(alone, two_threads):
+    alone()  # and what is found but once is known
+    with Faults(files=ALL_FILES) as clean:
+        alone()
+    assert clean.count > 20
+    before = injection.world()
+    for at in range(1, clean.count + 1):
+        with Faults(at, KeyboardInterrupt, ALL_FILES) as faults, pytest.raises(KeyboardInterrupt):
+            alone()
+        assert injection.world() == before, faults.place
+
+
+FITS = {
+    "L-BFGS": MLPRegressor((3,), optimizer="lbfgs", max_iter=3, random_state=0),
+    "a map": UMAP(n_epochs=2, init="pca", random_state=0),
+}
+
+
+@pytest.mark.parametrize("estimator", FITS.values(), ids=FITS)
+def test_an_interrupt_of_a_fit_that_changes_the_counts_restores_them(estimator, two_threads):
+    X, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30.0)
+    where = (_threads.__file__,)
+    clone(estimator).fit(X, y)  # and what is found but once is known
+    with Faults(files=where) as clean:
+        clone(estimator).fit(X, y)
+    assert clean.count > 2
+    before = injection.world()
+    for at in range(1, clean.count + 1):
+        with Faults(at, KeyboardInterrupt, where) as faults, pytest.raises(KeyboardInterrupt):
+            clone(estimator).fit(X, y)
+        assert injection.world() == before, faults.place
+
+
+def test_who_could_not_leave_is_gone_for_those_who_come_later(monkeypatch, two_threads):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    before = injection.world()
+    with monkeypatch.context() as patch:
+        patch.setattr(_threads, "_leave", interrupted)  # twice, that is
+        with pytest.raises(KeyboardInterrupt):
+            blas_alone()
+    assert openblas() == {1}
+    blas_alone()
+    assert injection.world() == before
+    assert not _threads._held
+
+
 def test_one_thread_of_torch_here_is_two_elsewhere(two_threads):
     with one_torch_thread():
         assert torch.get_num_threads() == 1
@@ -234,6 +296,42 @@ def test_a_forked_process_does_not_wait_for_threads_it_has_not(two_threads):
         process.kill()
     assert not hangs
     assert process.exitcode == 0
+
+
+def locks():
+    return _threads._lock, _engines._one_at_a_time
+
+
+def fit_where_locks_are_free():
+    assert not any(lock.locked() for lock in locks())
+    blas_alone()
+    assert openblas() == {2}
+    assert not _threads._held
+
+
+def test_a_forked_process_does_not_wait_for_who_is_not_there(two_threads):
+    """Another thread computes on one thread of BLAS, and one holds all locks."""
+    inside, done = threading.Event(), threading.Event()
+
+    def hold():
+        with one_blas_thread(user_api="blas"), locks()[0], locks()[1]:
+            inside.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert inside.wait(60)
+    process = multiprocessing.get_context("fork").Process(target=fit_where_locks_are_free)
+    process.start()
+    process.join(60)
+    hangs = process.is_alive()
+    if hangs:
+        process.kill()
+    done.set()
+    thread.join(60)
+    assert not hangs
+    assert process.exitcode == 0
+    assert openblas() == {2}
 
 
 def threads_of_a_fit(number):
