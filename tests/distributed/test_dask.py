@@ -41,7 +41,7 @@ def client():
         get_mp_context().set_forkserver_preload(
             [*loaded, "skbasics.decomposition", "skbasics.neural_network"]
         )
-        with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        with Client(n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
             yield client
 
 
