@@ -285,17 +285,21 @@ def wide_fit():
     return MLPRegressor((300,), "tanh", max_iter=1, batch_size=400).fit(X, X[:, 0])
 
 
+def exit_code_of_a_fork(target):
+    """Return how a forked process ended; None if it did not, and had to be killed."""
+    process = multiprocessing.get_context("fork").Process(target=target)
+    process.start()
+    process.join(60)
+    ended = process.exitcode
+    if ended is None:
+        process.kill()
+    return ended
+
+
 def test_a_forked_process_does_not_wait_for_threads_it_has_not(two_threads):
     torch.exp(torch.randn(1000, 1000))  # by two threads, which a fork does not inherit
     wide_fit()
-    process = multiprocessing.get_context("fork").Process(target=wide_fit)
-    process.start()
-    process.join(60)
-    hangs = process.is_alive()
-    if hangs:
-        process.kill()
-    assert not hangs
-    assert process.exitcode == 0
+    assert exit_code_of_a_fork(wide_fit) == 0
 
 
 def locks():
@@ -321,16 +325,10 @@ def test_a_forked_process_does_not_wait_for_who_is_not_there(two_threads):
     thread = threading.Thread(target=hold)
     thread.start()
     assert inside.wait(60)
-    process = multiprocessing.get_context("fork").Process(target=fit_where_locks_are_free)
-    process.start()
-    process.join(60)
-    hangs = process.is_alive()
-    if hangs:
-        process.kill()
+    ended = exit_code_of_a_fork(fit_where_locks_are_free)
     done.set()
     thread.join(60)
-    assert not hangs
-    assert process.exitcode == 0
+    assert ended == 0
     assert openblas() == {2}
 
 
