@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import joblib
 import torch
 from threadpoolctl import ThreadpoolController
 
@@ -64,10 +65,27 @@ def one_torch_thread() -> AbstractContextManager[None]:
 
     torch's own setting is also that of threads to come. OpenMP's is each thread's own.
     """
-    chosen = _chosen(("user_api", "openmp")) if torch.get_num_threads() > 1 else []
-    before = [each.num_threads for each in chosen]
-    ones = [1] * len(chosen)
-    return _between(functools.partial(_set, chosen, ones), functools.partial(_set, chosen, before))
+    chosen = _openmp() if torch.get_num_threads() > 1 else []
+    return _between(functools.partial(_set, chosen, [1] * len(chosen)), _back_to_now(chosen))
+
+
+def torch_threads_kept() -> AbstractContextManager[None]:
+    """Keep torch's number of threads in this thread from what starts inside.
+
+    numba gives OpenMP all cores when it first computes in parallel, and torch with it.
+    """
+    return _between(_nothing, _back_to_now(_openmp()))
+
+
+def _openmp() -> list[Any]:
+    return _chosen(("user_api", "openmp"))
+
+
+def _back_to_now(libraries: list[Any]) -> Callable[[], None]:
+    return functools.partial(_set, libraries, [each.num_threads for each in libraries])
+
+
+def _nothing() -> None: ...
 
 
 @contextmanager
@@ -87,9 +105,13 @@ def _between(enter: Callable[[], None], leave: Callable[[], None]) -> Iterator[N
 def _enter(chosen: list[Any], guest: _Guest) -> None:
     with _lock:
         for library in chosen:
-            held = library.num_threads, weakref.WeakSet()
-            _held.setdefault(library.filepath, held)[1].add(guest)
-            library.set_num_threads(1)
+            now = library.num_threads
+            before, inside = _held.get(library.filepath, (now, weakref.WeakSet()))
+            if not inside and now != 1:
+                before = now  # who could not leave has been tidied up after
+            inside.add(guest)
+            _held[library.filepath] = before, inside
+            _give(library, 1)
 
 
 def _leave(chosen: list[Any], guest: _Guest) -> None:
@@ -100,13 +122,36 @@ def _leave(chosen: list[Any], guest: _Guest) -> None:
             before, inside = _held[library.filepath]
             inside.discard(guest)
             if not inside:
-                library.set_num_threads(before)
+                if library.num_threads == 1:  # or another has set it since
+                    _give(library, before)
                 del _held[library.filepath]
 
 
 def _set(chosen: list[Any], numbers: list[int]) -> None:
     for library, number in zip(chosen, numbers, strict=True):
-        library.set_num_threads(number)
+        _give(library, number)
+
+
+def _give(library: Any, number: int) -> None:
+    """Set a number of threads from whichever thread.
+
+    threadpoolctl from 3.8 on listens to the first thread that sets OpenBLAS's, until that is done
+    with it, and to others in silence not at all.
+    """
+    release = getattr(library, "clear_controlling_thread", _for_all)
+    release(force=True)
+    library.set_num_threads(number)
+    release(force=True)
+
+
+def _for_all(*, force: bool) -> None: ...
+
+
+def numba_threads(n_jobs: int | None) -> int:
+    """Return how many threads numba gets: those asked for, at most as many as it can start."""
+    import numba
+
+    return min(joblib.effective_n_jobs(n_jobs), numba.config.NUMBA_NUM_THREADS)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import SEED_BOUND, as_numpy
-from skbasics._threads import in_forked_processes
+from skbasics._threads import in_forked_processes, numba_threads, torch_threads_kept
 from skbasics.manifold._approximate import graph_of, neighbors_among
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import Forces
@@ -196,7 +196,7 @@ def by_umap(task: Task) -> Layout:
         b=task.forces.b,
         random_state=task.random_state.randint(SEED_BOUND) if seeded else None,
         # Its layout is in a race where it uses more than one thread, and then has no seed.
-        n_jobs=1 if seeded else (asked.n_jobs or 1),
+        n_jobs=1 if seeded else numba_threads(asked.n_jobs),
         **options | {"metric": THEIRS.get(asked.metric, asked.metric)},
     )
     X = as_numpy(task.X)
@@ -205,7 +205,8 @@ def by_umap(task: Task) -> Layout:
         # It warns of parts of the graph that are told of here by `disconnected_`, and of itself.
         warnings.simplefilter("ignore")
         try:
-            model.fit(X, y)
+            with torch_threads_kept():
+                model.fit(X, y)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"umap-learn could not lay out {X.shape[0]} distinct rows with these parameters: "

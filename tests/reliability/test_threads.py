@@ -5,8 +5,10 @@ import functools
 import itertools
 import multiprocessing
 import os
+import pkgutil
 import sys
 import threading
+import warnings
 import weakref
 
 import joblib
@@ -29,7 +31,7 @@ from skbasics import (
     fit_blocks,
 )
 from skbasics._threads import one_blas_thread, one_torch_thread
-from skbasics.manifold import _engines
+from skbasics.manifold import _approximate, _engines
 from tests.reliability import injection
 from tests.reliability.injection import PACKAGE, Faults
 from tests.reliability.specimens import SPECIMENS
@@ -251,6 +253,76 @@ def test_who_could_not_leave_is_gone_for_those_who_come_later(monkeypatch, two_t
     blas_alone()
     assert injection.world() == before
     assert not _threads._held
+
+
+def test_who_could_not_leave_does_not_undo_what_others_have_set_since():
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        lost = one_blas_thread(user_api="blas")
+        lost.__enter__()
+        _threads._held.update({path: (1, weakref.WeakSet()) for path in _threads._held})
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        blas_alone()
+        assert openblas() == {2}
+    assert not _threads._held
+
+
+def starting_with_all_cores(function):
+    """Return a function that sets OpenMP's number of threads, as numba does when it starts."""
+
+    @functools.wraps(function)
+    def start(*args, **kwargs):
+        threadpoolctl.threadpool_limits(3, user_api="openmp")
+        assert torch.get_num_threads() == 3
+        return function(*args, **kwargs)
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("starting", "estimator"),
+    [
+        ("umap.umap_:UMAP.fit", UMAP(engine="umap-learn", n_epochs=2, random_state=0)),
+        ("pynndescent:NNDescent.__init__", UMAP(n_epochs=2, random_state=0)),
+    ],
+    ids=["umap-learn", "descent"],
+)
+def test_what_numba_starts_leaves_torch_its_threads(starting, estimator, two_threads, monkeypatch):
+    where, name = starting.rsplit(".", 1)
+    with warnings.catch_warnings(action="ignore"):
+        owner = pkgutil.resolve_name(where)
+    monkeypatch.setattr(owner, name, starting_with_all_cores(getattr(owner, name)))
+    monkeypatch.setattr(_approximate, "MANY", 20)
+    estimator.fit(np.random.default_rng(0).normal(size=(40, 4)))
+    assert torch.get_num_threads() == 2
+
+
+def test_the_last_to_leave_restores_the_counts_though_another_thread_lowered_them(two_threads):
+    inside, leave, left, done = (threading.Event() for _ in range(4))
+
+    def first():
+        with one_blas_thread(user_api="blas"):
+            inside.set()
+            leave.wait(60)
+        left.set()
+        done.wait(60)  # still alive: what it has set first, it alone may set
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert inside.wait(60)
+    with one_blas_thread(user_api="blas"):
+        leave.set()
+        assert left.wait(60)
+        assert openblas() == {1}
+    assert openblas() == {2}
+    done.set()
+    thread.join(60)
+
+
+def test_what_another_sets_meanwhile_is_not_undone():
+    with threadpoolctl.threadpool_limits(3, user_api="blas"):
+        with one_blas_thread(user_api="blas"):
+            threadpoolctl.threadpool_limits(2, user_api="blas")
+        assert openblas() == {2}
 
 
 def test_one_thread_of_torch_here_is_two_elsewhere(two_threads):
