@@ -138,7 +138,7 @@ class VariationalClassifier(ClassifierMixin, VariationalEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(40, 2))
     >>> y = np.where(X[:, 0] + rng.normal(size=40) > 0, "yes", "no")
-    >>> model = VariationalClassifier(prior_scale=3.0).fit(X, y)
+    >>> model = VariationalClassifier(prior_scale=3.0, random_state=0).fit(X, y)
     >>> bool(model.predict_proba([[0.0, 20.0]]).max() < 0.9)
     True
     """

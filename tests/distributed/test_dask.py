@@ -62,7 +62,14 @@ def test_blocks_on_a_cluster_are_one_pass(cluster, estimator, reading):
     array = dask.array.from_array(X, chunks=(90, 4))
     frame = dask.array.from_array(X, chunks=(90, 4)).to_delayed().ravel()
     loaders = [functools.partial(np.array, block) for block in BLOCKS]
-    for blocks in (BLOCKS, iter(loaders), array, array.persist(), cluster.scatter(BLOCKS), frame):
+    for blocks in (
+        BLOCKS,
+        iter(loaders),
+        array,
+        array.persist(),
+        cluster.scatter(BLOCKS, hash=False),
+        frame,
+    ):
         assert_whole(fit_blocks(estimator, blocks), estimator, reading)
 
 
