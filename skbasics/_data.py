@@ -82,24 +82,29 @@ def _counted(data: Checked, sample_weight: Any) -> Checked:
 
 def check_weights(sample_weight: Any, X: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return which rows count (None: all), and their weights (None: each is one)."""
-    weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    weights = as_numpy(weights).astype(np.float64, copy=False)
-    check_finite_sum(weights)
+    weights = finite_weights(sample_weight, X)
     counted = weights > 0
     if counted.all():
-        return None, None if (weights == 1).all() else weights
-    weights = weights[counted]
-    return counted, None if (weights == 1).all() else weights
+        return None, unless_ones(weights)
+    return counted, unless_ones(weights[counted])
 
 
-def check_finite_sum(weights: np.ndarray) -> None:
-    """Raise if weights sum to more than float64 holds."""
+def finite_weights(sample_weight: Any, X: Any) -> np.ndarray:
+    """Return weights of the rows of X in float64, none of them negative and their sum finite."""
+    weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    weights = as_numpy(weights).astype(np.float64, copy=False)
     with np.errstate(over="ignore"):
         if not np.isfinite(weights.sum()):
             raise ValueError(
                 "the sum of the weights is beyond float64. Divide sample_weight by its largest "
                 "value."
             )
+    return weights
+
+
+def unless_ones(weights: np.ndarray) -> np.ndarray | None:
+    """Return weights; None if every row counts once."""
+    return None if (weights == 1).all() else weights
 
 
 def select(X: Any, rows: np.ndarray) -> Any:

@@ -11,13 +11,9 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import CPU, Border, as_numpy, as_tensor, compute_device
-from skbasics._data import check_finite_sum, floating_dtype
+from skbasics._data import finite_weights, floating_dtype, unless_ones
 from skbasics._merging import Mergeable
-from skbasics._sklearn import (
-    check_same_namespace,
-    check_sample_weight,
-    validate_data,
-)
+from skbasics._sklearn import check_same_namespace, validate_data
 from skbasics.decomposition._described import OF_THE_AXES, OF_THE_ROWS
 from skbasics.decomposition._profiles import Profiles, Table
 
@@ -52,7 +48,10 @@ class SeenTables(Mergeable):
         if not first:
             check_same_namespace(X, self, attribute="_like", method="partial_fit")
         X, border, device = self._check(X, reset=first)
-        rows = Profiles.of(X, _weights(sample_weight, X), device)
+        weights = None
+        if sample_weight is not None:
+            weights = unless_ones(finite_weights(sample_weight, X))
+        rows = Profiles.of(X, weights, device)
         _check_finite(rows.masses.sum())
         table = Table.of(rows)
         if first:
@@ -127,13 +126,3 @@ def _check_finite(total: Tensor | float) -> None:
             "The sum of the table is not finite. Only proportions matter: divide the table (and "
             "all that is merged with it) by its largest entry."
         )
-
-
-def _weights(sample_weight: Any, X: Any) -> np.ndarray | None:
-    """Return weights in float64; None if every row counts once."""
-    if sample_weight is None:
-        return None
-    weights = as_numpy(check_sample_weight(sample_weight, X, ensure_non_negative=True))
-    weights = weights.astype(np.float64, copy=False)
-    check_finite_sum(weights)
-    return None if (weights == 1).all() else weights
