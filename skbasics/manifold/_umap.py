@@ -64,8 +64,9 @@ class UMAP(LayoutEstimator):
     min_dist, spread : float, default=0.1 and 1.0
         How near places may be, and on what scale they spread; a and b follow from them.
     n_jobs : int or None, default=-1
-        Threads of umap-learn, and of pynndescent, whose result does not depend on them. With a
-        `random_state` umap-learn's layout has one, or it would have no seed.
+        Threads of umap-learn, and of pynndescent, whose result does not depend on them: as joblib
+        counts them, and at most as many as numba starts. With a `random_state` umap-learn's
+        layout has one, or it would have no seed.
     set_op_mix_ratio : float, default=1.0
         One for the union of what two rows see of each other, zero for the intersection.
     local_connectivity : float, default=1.0
