@@ -83,6 +83,7 @@ def test_many_equidistant_rows_are_told_by_their_number():
     np.testing.assert_allclose(found.distance, np.sort(cdist(grid, grid), 1)[:, :5], atol=1e-12)
 
 
+@pytest.mark.xdist_group("descent")  # numba compiles it once in a process
 @pytest.mark.parametrize("sparse", [False, True])
 def test_neighbours_of_many_rows_are_found_by_descent(monkeypatch, sparse):
     """Nearly all of them, also far from the origin, and the same ones whatever the threads."""

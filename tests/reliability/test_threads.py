@@ -278,6 +278,7 @@ def starting_with_all_cores(function):
     return start
 
 
+@pytest.mark.xdist_group("descent")  # numba compiles it once in a process
 @pytest.mark.parametrize(
     ("starting", "estimator"),
     [
