@@ -128,7 +128,12 @@ def _check_estimator(estimator: Any) -> None:
 
 def _each(blocks: Any) -> Iterator[Any]:
     """Return an iterator over blocks, for a Dask collection over its partitions."""
-    if hasattr(blocks, "__dask_graph__") and hasattr(blocks, "to_delayed"):
+    if hasattr(blocks, "__dask_graph__"):
+        if not hasattr(type(blocks), "to_delayed"):  # instances of Delayed have every attribute
+            raise TypeError(
+                f"blocks is one object of Dask, {blocks!r}, and not an iterable of blocks. Give "
+                "it in a list, [blocks]."
+            )
         if np.prod(getattr(blocks, "numblocks", (1,))[1:]) > 1:
             raise ValueError(
                 f"the rows of blocks are cut, with chunks {blocks.chunks}. Call "
