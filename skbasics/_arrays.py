@@ -13,7 +13,7 @@ from sklearn import get_config
 from sklearn.utils import check_random_state
 
 import skbasics._threads  # noqa: F401 for what a forked process must do before it computes
-from skbasics._sklearn import get_namespace_and_device, move_to
+from skbasics._sklearn import get_namespace_and_device, move_to, plain
 
 CPU = torch.device("cpu")
 SEED_BOUND = np.iinfo(np.int32).max
@@ -70,8 +70,9 @@ def as_floats(name: str, given: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        If it holds no numbers, or lists of unequal lengths.
+        If it holds no numbers, or lists of unequal lengths, or if a masked array hides entries.
     """
+    given = plain(name, given)
     try:
         return np.asarray(as_numpy(given), dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -6,6 +6,10 @@ from typing import Any, ClassVar, Self
 from skbasics._atomic import atomic
 
 
+class NothingToAddError(ValueError):
+    """Rows that are right, but say nothing, given to an estimator that has seen nothing."""
+
+
 class Mergeable:
     """`merge`, `+` and `sum`.
 

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition._pca import _infer_dimension as infer_dimension
 from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils import check_array as _check_array
 from sklearn.utils._array_api import (
     check_same_namespace,
     get_namespace_and_device,
@@ -53,18 +54,29 @@ def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: A
     ValueError
         In scikit-learn's words, and if a masked array hides entries.
     """
-    given = [_plain("X", X), _plain("y", y)]
+    given = [plain("X", X), plain("y", y)]
     checked = _validate_data(estimator, *given, **options)
     return tuple(map(_native, checked)) if isinstance(checked, tuple) else _native(checked)
 
 
 def check_sample_weight(sample_weight: Any, X: Any, **options: Any) -> Any:
     """Return weights of the rows of X as scikit-learn's validation does; refuse a mask."""
-    return _native(_check_sample_weight(_plain("sample_weight", sample_weight), X, **options))
+    return _native(_check_sample_weight(plain("sample_weight", sample_weight), X, **options))
 
 
-def _plain(name: str, array: Any) -> Any:
-    """Return an array without a gradient, if it hides nothing behind a mask."""
+def check_array(array: Any, input_name: str = "X", **options: Any) -> Any:
+    """Return an array as scikit-learn's validation does; refuse a mask."""
+    return _check_array(plain(input_name, array), input_name=input_name, **options)
+
+
+def plain(name: str, array: Any) -> Any:
+    """Return an array without a gradient, if it hides nothing behind a mask.
+
+    Raises
+    ------
+    ValueError
+        If a masked array hides entries.
+    """
     if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
         raise ValueError(
             f"{name} is a masked array with {np.ma.count_masked(array)} hidden entries, which "
@@ -85,6 +97,7 @@ __all__ = [
     "Options",
     "RealNotInt",
     "StrOptions",
+    "check_array",
     "check_matplotlib_support",
     "check_method_params",
     "check_same_namespace",
@@ -93,6 +106,7 @@ __all__ = [
     "get_namespace_and_device",
     "infer_dimension",
     "move_to",
+    "plain",
     "routing_enabled",
     "safe_indexing",
     "safe_split",

@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from skbasics._data import Checked, Sample, check_rows, select
 from skbasics._fitted import prediction_architecture
 from skbasics._held_out import Parameters
 from skbasics._replica import Replica
-from skbasics._sklearn import Interval, check_sample_weight
+from skbasics._sklearn import Interval, check_array, check_sample_weight
 from skbasics._training import Rows, predict_rows
 from skbasics.autoencoder._domain import check_between_0_and_1
 from skbasics.autoencoder._observed import Observed

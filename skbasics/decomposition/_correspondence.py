@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 import scipy.sparse as sp
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._atomic import training_method
 from skbasics._data import floating_dtype
 from skbasics._documented import Documented
-from skbasics._sklearn import Interval, StrOptions, check_same_namespace
+from skbasics._sklearn import Interval, StrOptions, check_array, check_same_namespace
 from skbasics.decomposition._described import of_the_axes, of_the_rows
 from skbasics.decomposition._profiles import Profiles, Table, find_axes
 from skbasics.decomposition._seen import SeenTables, to_device

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from skbasics._sklearn import (
     Interval,
     Options,
     StrOptions,
+    check_array,
     check_same_namespace,
     validate_data,
 )

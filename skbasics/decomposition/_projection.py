@@ -6,14 +6,13 @@ from typing import Any
 import scipy.sparse as sp
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._data import floating_dtype
 from skbasics._documented import Documented
-from skbasics._sklearn import check_same_namespace, validate_data
+from skbasics._sklearn import check_array, check_same_namespace, validate_data
 
 BLOCK_NUMBERS = 2**20
 

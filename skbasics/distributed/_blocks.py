@@ -5,6 +5,7 @@ import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from os import PathLike
 from traceback import format_exception
 from typing import Any
 
@@ -17,7 +18,7 @@ from sklearn.utils import check_consistent_length
 
 from skbasics._arrays import as_numpy
 from skbasics._collective import refuse_in_group
-from skbasics._merging import Mergeable
+from skbasics._merging import Mergeable, NothingToAddError
 from skbasics._sklearn import validate_data
 
 
@@ -49,7 +50,8 @@ def fit_blocks(
         sample_weight)``, with None for what there is not. A block, or a part of it, may also be
         a function without arguments that returns it, a Dask object or a future: it is called,
         computed or waited for by the worker, and its rows need not be sent there. A Dask array or
-        data frame stands for its partitions. Blocks without rows, or of weight zero, add nothing.
+        data frame stands for its partitions. Blocks without rows, of weight zero, or (for
+        OnlineMeanVar) of NaN alone add nothing.
         They are taken as workers become free, at most three for each, so that a generator may
         yield more rows than fit into memory; each block must have memory of its own.
     n_jobs : int, default=None
@@ -112,6 +114,9 @@ def fit_blocks(
 
 
 def _check_estimator(estimator: Any) -> None:
+    if isinstance(estimator, type) and issubclass(estimator, Mergeable):
+        name = estimator.__name__
+        raise TypeError(f"fit_blocks takes an estimator, got the class {name}. Give {name}().")
     if not isinstance(estimator, Mergeable):
         raise TypeError(
             f"fit_blocks adds up the fits on blocks, and those of {type(estimator).__name__} do "
@@ -123,7 +128,12 @@ def _check_estimator(estimator: Any) -> None:
 
 def _each(blocks: Any) -> Iterator[Any]:
     """Return an iterator over blocks, for a Dask collection over its partitions."""
-    if hasattr(blocks, "__dask_graph__") and hasattr(blocks, "to_delayed"):
+    if hasattr(blocks, "__dask_graph__"):
+        if not hasattr(type(blocks), "to_delayed"):  # instances of Delayed have every attribute
+            raise TypeError(
+                f"blocks is one object of Dask, {blocks!r}, and not an iterable of blocks. Give "
+                "it in a list, [blocks]."
+            )
         if np.prod(getattr(blocks, "numblocks", (1,))[1:]) > 1:
             raise ValueError(
                 f"the rows of blocks are cut, with chunks {blocks.chunks}. Call "
@@ -188,10 +198,18 @@ def _part(
         with config_context(**config):
             X, y, sample_weight = _loaded(block)
             if _counts(estimator, X, sample_weight):
-                estimator.partial_fit(X, y, sample_weight)._drop_rows()
+                _learn(estimator, X, y, sample_weight)
     except Exception as error:
         return number, _Failure(error)
     return number, estimator
+
+
+def _learn(estimator: Mergeable, X: Any, y: Any, sample_weight: Any) -> None:
+    """Fit to a block, of which only the features are learned if all values are missing."""
+    try:
+        estimator.partial_fit(X, y, sample_weight)._drop_rows()
+    except NothingToAddError:
+        validate_data(estimator, X, skip_check_array=True)
 
 
 @dataclass
@@ -220,6 +238,11 @@ def _portable(error: Exception) -> Exception:
 def _loaded(block: Any) -> tuple[Any, Any, Any]:
     """Return rows, target and weights of a block."""
     block = _here(block)
+    if isinstance(block, (str, PathLike)):
+        raise TypeError(
+            f"a block is rows, or a function that returns them, got {block!r}. If it is a file, "
+            "give partial(np.load, path), or another reader."
+        )
     parts = tuple(map(_here, block)) if isinstance(block, tuple) else (block,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(
@@ -318,6 +341,6 @@ class _Total:
         if not whole.__sklearn_is_fitted__():
             raise ValueError(
                 f"none of the {self._n_blocks} blocks has a row that counts. Give one with rows "
-                "and a positive weight."
+                "of numbers and a positive weight."
             )
         return whole

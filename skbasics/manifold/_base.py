@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,7 +22,7 @@ from skbasics._arrays import (
 from skbasics._callbacks import FitTasks
 from skbasics._data import as_features, floating_dtype
 from skbasics._documented import Documented
-from skbasics._sklearn import CallbackSupportMixin, validate_data
+from skbasics._sklearn import CallbackSupportMixin, check_array, plain, validate_data
 from skbasics.manifold._approximate import MANY, descends
 from skbasics.manifold._distinct import distinct, known_as, of_all, row_keys, with_target
 from skbasics.manifold._engines import Layout, Task, by_torch, by_umap, epochs_of
@@ -71,14 +71,14 @@ class LayoutEstimator(
         """Return the target as numbers ``(n, n_targets)``; of classes, with -1 for no class."""
         if y is None:
             return None
-        y = as_numpy(y)
+        y = as_numpy(plain("y", y))
         if self.target_metric == "precomputed":
             raise ValueError(
                 "target_metric='precomputed' has no targets to measure. Pass them as y, with a "
                 "distance such as 'euclidean', or 'categorical' for classes."
             )
         if self.target_metric != "categorical":
-            y = check_array(y, ensure_2d=False, dtype=np.float64)
+            y = check_array(y, "y", ensure_2d=False, dtype=np.float64)
             check_consistent_length(np.empty(n), y)
             return y.reshape(n, -1)
         y = column_or_1d(y)
@@ -118,7 +118,7 @@ class LayoutEstimator(
                     "init='pca' needs rows, and metric='precomputed' has none. Use init='spectral'."
                 )
             return self.init
-        init = check_array(as_numpy(self.init), dtype=np.float64)
+        init = check_array(as_numpy(self.init), "init", dtype=np.float64)
         if init.shape != (n, self.n_components):
             raise ValueError(
                 f"init has shape {init.shape}; places of {n} rows in {self.n_components} "

@@ -4,7 +4,6 @@ from collections import OrderedDict
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
-from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -13,7 +12,7 @@ from skbasics._arrays import Border, as_tensor, compute_device
 from skbasics._atomic import training_method
 from skbasics._base import NetworkEstimator, stream_method
 from skbasics._fitted import prediction_architecture
-from skbasics._sklearn import Interval
+from skbasics._sklearn import Interval, check_array
 from skbasics._training import predict_rows
 from skbasics.manifold._network_base import EdgeTrainedEstimator
 

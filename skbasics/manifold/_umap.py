@@ -9,13 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.manifold import trustworthiness
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skbasics._arrays import CPU, Border, as_numpy, as_tensor, compute_device
 from skbasics._atomic import training_method
 from skbasics._data import as_features, floating_dtype
-from skbasics._sklearn import Interval, StrOptions, check_same_namespace, validate_data
+from skbasics._sklearn import Interval, StrOptions, check_array, check_same_namespace, validate_data
 from skbasics.manifold._base import LayoutEstimator
 from skbasics.manifold._engines import Layout
 from skbasics.manifold._metrics import Products

@@ -11,13 +11,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from skbasics import _stack
 from skbasics._arrays import SEED_BOUND, as_numpy
-from skbasics._sklearn import safe_indexing
+from skbasics._sklearn import check_array, safe_indexing
 from skbasics._stack import Job, fit_side_by_side
 
 CHUNK_BYTES = 2**28

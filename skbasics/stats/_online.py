@@ -13,6 +13,7 @@ from skbasics._arrays import Border
 from skbasics._atomic import training_method
 from skbasics._data import check_weights, select
 from skbasics._documented import Documented
+from skbasics._merging import NothingToAddError
 from skbasics._moments import Array
 from skbasics._sklearn import (
     Interval,
@@ -219,7 +220,7 @@ class OnlineMeanVar(
         X = native(X)
         if seen is None:
             if _holds_no_number(X):
-                raise ValueError(
+                raise NothingToAddError(
                     f"X holds no number: all values of its {X.shape[0]} samples are NaN. The "
                     "first batch needs at least one number."
                 )

@@ -5,6 +5,7 @@ import itertools
 import pickle
 import threading
 import weakref
+from pathlib import Path
 from traceback import format_exception
 
 import numpy as np
@@ -127,6 +128,24 @@ def test_blocks_that_add_nothing(estimator):
         fit_blocks(estimator, iter([]))
 
 
+def test_a_block_whose_values_are_all_missing_adds_nothing():
+    rows = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    rows[:10] = rows[400:420] = rows[-1:] = np.nan
+    weights = np.where(np.arange(900) < 405, 0.0, 1.0)  # a block with numbers of weight zero
+    for data in ((rows,), (rows, None, weights)):
+        blocks = cut(*data, cuts=[0, 10, 300, 399, 420, 899, 900])
+        assert_same(fit_blocks(OnlineMeanVar(), blocks), OnlineMeanVar().fit(*data))
+    missing = np.full((2, 4), np.nan)
+    with pytest.raises(ValueError, match="none of the 2 blocks has a row that counts"):
+        fit_blocks(OnlineMeanVar(), [missing, missing])
+    for blocks in ([missing[:, :3], X], [X, missing[:, :3]]):
+        with pytest.raises(ValueError, match=r"cannot merge: \d features here and \d there"):
+            fit_blocks(OnlineMeanVar(), blocks)
+    for estimator in ESTIMATORS:  # a covariance needs all values
+        with pytest.raises(ValueError, match="Input X contains NaN"):
+            fit_blocks(estimator, [X, missing])
+
+
 @EACH
 def test_blocks_of_weight_zero_must_fit_in(estimator):
     zeros = np.zeros(5)
@@ -241,6 +260,8 @@ def test_only_what_adds_up_is_taken():
         ) as caught:
             fit_blocks(estimator, [X])
         assert all(name in str(caught.value) for name in adding)
+    with pytest.raises(TypeError, match=r"got the class PCA\. Give PCA\(\)"):
+        fit_blocks(PCA, [X])
     with pytest.raises(ValueError, match="half_life=50 ages rows by those that follow"):
         fit_blocks(OnlineMeanVar(half_life=50), [X])
     for solver in ("arpack", "randomized"):
@@ -259,6 +280,9 @@ def test_what_are_no_blocks():
     for other in (None, 3, lambda: X):
         with pytest.raises(TypeError, match="blocks must be an iterable of blocks, got"):
             fit_blocks(PCA(), other)
+    for file in ("rows.npy", Path("rows.npy")):
+        with pytest.raises(TypeError, match=r"rows\.npy.*give partial\(np\.load, path\)"):
+            fit_blocks(PCA(), [file])
     for n_parts in (0, 4):
         with pytest.raises(ValueError, match=f"got a tuple of {n_parts}"):
             fit_blocks(PCA(), [(X,) * n_parts])

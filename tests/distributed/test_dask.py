@@ -95,6 +95,12 @@ def test_dask_objects_need_no_backend_of_dask(cluster):
         fit_blocks(PCA(), array.rechunk((90, 2)))
 
 
+def test_one_object_of_dask_is_no_iterable_of_blocks():
+    with pytest.raises(TypeError, match=r"one object of Dask.*Give it in a list, \[blocks\]"):
+        fit_blocks(PCA(), dask.delayed(np.array)(X))
+    assert_whole(fit_blocks(PCA(), [dask.delayed(np.array)(X)]), PCA(), "components_")
+
+
 @pytest.mark.parametrize("module", [sklearn.model_selection, skbasics], ids=["sklearn", "ours"])
 def test_a_search_on_a_cluster_is_the_search(module):
     y = np.arange(60) % 3

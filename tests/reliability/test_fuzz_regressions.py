@@ -51,6 +51,42 @@ def test_a_mask_of_targets_and_weights_is_not_overlooked(of):
         quick(MLPClassifier).fit(X, **given)
 
 
+MASKED = np.ma.masked_array(X[:, :2], mask=np.arange(24)[:, None] < [1, 0])
+
+
+@pytest.mark.parametrize("target_metric", ["categorical", "euclidean"])
+def test_a_mask_of_the_targets_of_a_map_is_not_overlooked(target_metric):
+    y = np.ma.masked_array(Y, mask=np.arange(24) < 2)
+    with pytest.raises(ValueError, match="y is a masked array with 2 hidden entries"):
+        UMAP(n_neighbors=5, n_epochs=5, target_metric=target_metric).fit(X, y)
+
+
+def test_a_mask_of_first_places_is_not_overlooked():
+    with pytest.raises(ValueError, match="init is a masked array with 1 hidden entries"):
+        UMAP(n_neighbors=5, n_epochs=5, init=MASKED).fit(X)
+
+
+@pytest.mark.parametrize(
+    "specimen",
+    [s for s in SPECIMENS if hasattr(s.new(), "inverse_transform")],
+    ids=lambda specimen: specimen.name,
+)
+def test_a_mask_of_codes_is_not_overlooked(specimen):
+    rows, y = specimen.data()
+    model = specimen.new()
+    codes = np.asarray(model.fit(rows, y).transform(rows))
+    masked = np.ma.masked_array(codes, mask=np.arange(codes.size).reshape(codes.shape) < 1)
+    with pytest.raises(ValueError, match="X is a masked array with 1 hidden entries"):
+        model.inverse_transform(masked)
+
+
+def test_a_mask_of_new_columns_is_not_overlooked():
+    table = np.abs(X)
+    analysis = CorrespondenceAnalysis(2).fit(table)
+    with pytest.raises(ValueError, match="X is a masked array with 1 hidden entries"):
+        analysis.transform_columns(abs(MASKED))
+
+
 def test_a_mask_that_hides_nothing_changes_nothing():
     plain, masked = PCA().fit(X), PCA().fit(np.ma.masked_array(X))
     np.testing.assert_array_equal(masked.components_, plain.components_)
