@@ -50,7 +50,7 @@ from skbasics._agreement import Term, check_agreed
 from skbasics.distributed import data_parallel
 from skbasics.network._layer import N_BUFFERS, Buffers
 from tests.distributed.cases import CASES
-from tests.distributed.worker import REGRESSOR, ROWS, TARGET, failing
+from tests.distributed.worker import PLACES, REGRESSOR, ROWS, TARGET, failing
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 300
@@ -263,20 +263,31 @@ AFTERWARDS = "An earlier fit by this group of processes ended on rank {} by {}, 
 
 
 @in_ranks
-def test_ranks_that_are_left_alone_by_a_failure_end_within_the_timeout(ranks):
+@pytest.mark.parametrize("place", PLACES)
+def test_ranks_that_are_left_alone_by_a_failure_are_told_long_before_the_timeout(place, ranks):
     for rank, found in enumerate(ranks):
-        (kind, message, seconds), *again, untouched = found["midst"]
+        (kind, message, seconds), *again, untouched = found["midst"][place]
         reason = "MemoryError" if rank == 1 else "a message that failed"
         if rank == 1:
             assert (kind, message) == ("MemoryError", "no memory is left")
         else:
             assert kind == "RuntimeError"
             assert message.startswith(LOST.format(rank))
+            assert message.endswith("(Rank 1: MemoryError: no memory is left)")
         assert seconds < 20
         for kind, message, _ in again:
             assert kind == "RuntimeError"
             assert message.startswith(AFTERWARDS.format(rank, reason))
         assert untouched
+
+
+@in_ranks
+def test_ranks_whose_fellow_does_not_answer_end_within_the_timeout(ranks):
+    for rank, found in enumerate(ranks):
+        kind, message, seconds = found["sleep"]
+        assert kind == "RuntimeError"
+        assert message.startswith(LOST.format(rank))
+        assert seconds < 20
 
 
 @in_ranks

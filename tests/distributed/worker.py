@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -165,15 +167,32 @@ def run_out_of_memory():
     raise MemoryError("no memory is left")
 
 
-def fail_in_the_midst(rank, ranks):
-    """Let rank 1 fail alone in its fifth step, and try again in the same context and a new one."""
-    group = dist.new_group(ranks, timeout=timedelta(seconds=3))
-    model = clone(REGRESSOR)
-    with data_parallel(group), failing(5 if rank == 1 else -1, run_out_of_memory):
-        outcomes = [outcome(lambda: model.fit(ROWS, TARGET)) for _ in range(2)]
+def failing_before_validation(fail):
+    """Return a patch by which fits fail when the ranks have agreed, and before they do so again."""
+    return patch.object(MLPRegressor, "_start", lambda *_: fail())
+
+
+def fail_in_the_midst(rank, ranks, place):
+    """Let rank 1 fail alone, and try again in the same context and a new one."""
+    group = dist.new_group(ranks, timeout=timedelta(minutes=30))
+    model, fault = clone(REGRESSOR), PLACES[place](run_out_of_memory)
+    given = {"X": ROWS, "y": TARGET, "X_val": ROWS[:5], "y_val": TARGET[:5]}
+    with data_parallel(group), fault if rank == 1 else nullcontext():
+        outcomes = [outcome(lambda: model.fit(**given)) for _ in range(2)]
     with data_parallel(group):
-        outcomes.append(outcome(lambda: model.fit(ROWS, TARGET)))
+        outcomes.append(outcome(lambda: model.fit(**given)))
     return *outcomes, vars(model) == vars(clone(model))
+
+
+def sleep_in_the_midst(rank, ranks):
+    """Let rank 1 sleep for longer than the others wait."""
+    group = dist.new_group(ranks, timeout=timedelta(seconds=3))
+    asleep = failing(5 if rank == 1 else -1, lambda: time.sleep(6))
+    with data_parallel(group), asleep:
+        return outcome(lambda: clone(REGRESSOR).fit(ROWS, TARGET))
+
+
+PLACES = {"a step": partial(failing, 5), "before validation": failing_before_validation}
 
 
 def main(folder):
@@ -186,7 +205,8 @@ def main(folder):
     found["outside"] = outcome(lambda: data_parallel(pair).__enter__()) if rank == 2 else None
     found["alone"] = fit_alone(rank)
     found["guide"] = run_the_guide()
-    found["midst"] = fail_in_the_midst(rank, [0, 1, 2])
+    found["midst"] = {place: fail_in_the_midst(rank, [0, 1, 2], place) for place in PLACES}
+    found["sleep"] = sleep_in_the_midst(rank, [0, 1, 2])
     save(folder, rank, found)
     with data_parallel(), failing(5 if rank == 2 else -1, lambda: os._exit(0)):
         found["death"] = outcome(lambda: clone(REGRESSOR).fit(ROWS, TARGET))
