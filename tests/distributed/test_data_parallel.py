@@ -50,7 +50,7 @@ from skbasics._agreement import Term, check_agreed
 from skbasics.distributed import data_parallel
 from skbasics.network._layer import N_BUFFERS, Buffers
 from tests.distributed.cases import CASES
-from tests.distributed.worker import PLACES, REGRESSOR, ROWS, TARGET, failing
+from tests.distributed.worker import DECISIVE, PLACES, REGRESSOR, ROWS, TARGET, failing
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 300
@@ -82,12 +82,20 @@ def launch(folder):
     code = "a launch that did not end"
     try:
         with (folder / "log").open("w") as log:
-            command = [*torchrun, *worker]
-            streams = {"stdout": log, "stderr": log}
-            code = subprocess.run(command, env=environment, timeout=DEADLINE, **streams).returncode
+            code = exit_code([*torchrun, *worker], env=environment, stdout=log, stderr=log)
     finally:
         (folder / "done.part").write_text(str(code))
         (folder / "done.part").rename(folder / "done")
+
+
+def exit_code(command, **options):
+    """Return how a command ended; if it does not, end it so that it ends its children."""
+    process = subprocess.Popen(command, **options)
+    try:
+        return process.wait(DEADLINE)
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def wait_for(path):
@@ -145,6 +153,14 @@ def test_the_first_rank_seeds_all(ranks):
         assert len(thetas) == 1
     alone = clone(REGRESSOR).set_params(random_state=np.random.RandomState(0)).fit(ROWS, TARGET)
     assert_same_fit(ranks[2]["seeds"]["generators"], alone)
+
+
+@in_ranks
+@pytest.mark.parametrize("name", [name for _, name in DECISIVE])
+def test_ranks_stop_together_however_they_round(name, ranks):
+    alone = clone(ranks[0]["rounding"][name]).fit(ROWS, TARGET)
+    for rank in ranks:
+        assert_same_fit(rank["rounding"][name], alone)
 
 
 DISAGREEMENTS = {

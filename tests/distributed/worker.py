@@ -1,6 +1,7 @@
 """What each of three processes does under torchrun; the tests look at what they write."""
 
 import copy
+import itertools
 import os
 import pickle
 import re
@@ -20,6 +21,7 @@ import torch.distributed as dist
 from sklearn.base import clone
 
 from skbasics import PCA, SGD, Adam, ConvNetRegressor, MLPClassifier, MLPRegressor
+from skbasics._averages import Averages
 from skbasics.distributed import data_parallel
 from tests.distributed.cases import CASES, HALVES
 
@@ -49,6 +51,31 @@ def fit_seeds(rank):
             name: clone(REGRESSOR).set_params(random_state=seed).fit(ROWS[mine], TARGET[mine])
             for name, seed in seeds.items()
         }
+
+
+DECISIVE = ((Averages, "values"), (MLPRegressor, "_default_score"))
+
+
+def another(result, rank):
+    """Return a function as it is on the first rank; on others its results fall, call by call."""
+    calls = itertools.count()
+
+    def other(*args):
+        return np.subtract(result(*args), 1e3 * rank * next(calls)).tolist()
+
+    return other
+
+
+def fit_rounding(rank, ranks):
+    """Fit where each rank rounds losses or scores in a way of its own, and widely."""
+    group = dist.new_group(ranks, timeout=timedelta(seconds=10))
+    fitted, hasty = {}, clone(REGRESSOR).set_params(max_iter=6, n_iter_no_change=1)
+    for owner, name in DECISIVE:
+        model = clone(hasty).set_params(early_stopping=owner is MLPRegressor)
+        other = another(getattr(owner, name), rank)
+        with data_parallel(group), patch.object(owner, name, other):
+            fitted[name] = model.fit(ROWS[10 * rank : 10 * rank + 10], TARGET[10 * rank :][:10])
+    return fitted
 
 
 def with_names(X):
@@ -201,6 +228,7 @@ def main(folder):
     rank = dist.get_rank()
     pair = dist.new_group([0, 1], timeout=timedelta(seconds=30))
     found = {"cases": fit_cases(rank, pair), "seeds": fit_seeds(rank)}
+    found["rounding"] = fit_rounding(rank, [0, 1, 2])
     found["disagreements"] = fail_disagreeing(rank)
     found["outside"] = outcome(lambda: data_parallel(pair).__enter__()) if rank == 2 else None
     found["alone"] = fit_alone(rank)
