@@ -69,12 +69,28 @@ def one_torch_thread() -> AbstractContextManager[None]:
     return _between(functools.partial(_set, chosen, [1] * len(chosen)), _back_to_now(chosen))
 
 
-def torch_threads_kept() -> AbstractContextManager[None]:
-    """Keep torch's number of threads in this thread from what starts inside.
+def threads_kept() -> AbstractContextManager[None]:
+    """Keep the numbers of threads of torch and numba in this thread from what uses numba inside.
 
-    numba gives OpenMP all cores when it first computes in parallel, and torch with it.
+    numba gives OpenMP all cores when it first computes in parallel, and torch with it. Those who
+    lower numba's own number do not restore it where they fail.
     """
-    return _between(_nothing, _back_to_now(_openmp()))
+    return _between(_nothing, _back_to_now([*_openmp(), _Numba()]))
+
+
+class _Numba:
+    """numba, with the methods that threadpoolctl gives to a library."""
+
+    @property
+    def num_threads(self) -> int:
+        import numba
+
+        return numba.get_num_threads()
+
+    def set_num_threads(self, number: int) -> None:
+        import numba
+
+        numba.set_num_threads(number)
 
 
 def _openmp() -> list[Any]:

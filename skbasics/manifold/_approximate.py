@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 
 from skbasics._arrays import as_numpy
-from skbasics._threads import numba_threads, torch_threads_kept
+from skbasics._threads import numba_threads, threads_kept
 from skbasics.manifold._fuzzy import membership_graph, union
 from skbasics.manifold._metrics import Measure
 from skbasics.manifold._neighbors import Neighbors, in_order, nearest
@@ -71,7 +71,7 @@ def _descended(
         X = X - X.mean(0)  # it computes in float32, and far from zero nothing is left of that
     name, keywords = measure.indexed_as
     n = X.shape[0]
-    with torch_threads_kept(), warnings.catch_warnings():
+    with threads_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it did not find is found here
         index, distance = NNDescent(
             as_numpy(X).astype(np.float32),

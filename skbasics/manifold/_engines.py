@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import SEED_BOUND, as_numpy
-from skbasics._threads import in_forked_processes, numba_threads, torch_threads_kept
+from skbasics._threads import in_forked_processes, numba_threads, threads_kept
 from skbasics.manifold._approximate import graph_of, neighbors_among
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import Forces
@@ -205,7 +205,7 @@ def by_umap(task: Task) -> Layout:
         # It warns of parts of the graph that are told of here by `disconnected_`, and of itself.
         warnings.simplefilter("ignore")
         try:
-            with torch_threads_kept():
+            with threads_kept():
                 model.fit(X, y)
         except (TypeError, ValueError) as error:
             raise ValueError(

@@ -12,6 +12,7 @@ import warnings
 import weakref
 
 import joblib
+import numba
 import numpy as np
 import pytest
 import threadpoolctl
@@ -294,6 +295,31 @@ def test_what_numba_starts_leaves_torch_its_threads(starting, estimator, two_thr
     monkeypatch.setattr(_approximate, "MANY", 20)
     estimator.fit(np.random.default_rng(0).normal(size=(40, 4)))
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("failing", "estimator"),
+    [
+        ("umap.umap_:simplicial_set_embedding", UMAP(engine="umap-learn", random_state=0)),
+        ("pynndescent.pynndescent_:nn_descent", UMAP(n_jobs=1)),
+    ],
+    ids=["umap-learn", "descent"],
+)
+def test_what_fails_leaves_numba_its_threads(failing, estimator, monkeypatch):
+    def fail(*_, **__):
+        assert numba.get_num_threads() == 1
+        raise ValueError("no places were found")
+
+    with warnings.catch_warnings(action="ignore"):
+        pkgutil.resolve_name(failing)
+    monkeypatch.setattr(failing.replace(":", "."), fail)
+    monkeypatch.setattr(_approximate, "MANY", 20)
+    before = numba.get_num_threads()
+    if before == 1:
+        pytest.skip("there is one core, and one thread of numba")
+    with pytest.raises(ValueError, match="no places were found"):
+        estimator.fit(np.random.default_rng(0).normal(size=(40, 4)))
+    assert numba.get_num_threads() == before
 
 
 def test_the_last_to_leave_restores_the_counts_though_another_thread_lowered_them(two_threads):
