@@ -1,8 +1,9 @@
-"""Numbers of threads, lowered for a while without a trace, whoever else computes meanwhile."""
+"""Numbers of threads and filters, changed for a while without a trace, whoever else computes."""
 
 import functools
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,9 @@ _held: dict[str, tuple[int, weakref.WeakSet["_Guest"]]] = {}
 """By library: how many threads there were before, and who is inside."""
 
 _lock = threading.Lock()
+
+_one_at_a_time = threading.Lock()
+"""Of those who change for a while what belongs to the process and is put back in order alone."""
 
 
 class _Guest:
@@ -34,8 +38,8 @@ def in_forked_processes(function: Callable[[], None]) -> Callable[[], None]:
 
 @in_forked_processes
 def _begin_alone() -> None:
-    global _lock
-    _lock = threading.Lock()
+    global _lock, _one_at_a_time
+    _lock, _one_at_a_time = threading.Lock(), threading.Lock()
     for _, inside in _held.values():
         for guest in list(inside):
             if guest.thread != threading.get_ident():
@@ -67,6 +71,17 @@ def one_torch_thread() -> AbstractContextManager[None]:
     """
     chosen = _openmp() if torch.get_num_threads() > 1 else []
     return _between(functools.partial(_set, chosen, [1] * len(chosen)), _back_to_now(chosen))
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silence warnings, in one thread at a time: filters belong to the process.
+
+    Of two that overlap the last to leave would put back the silence of the other.
+    """
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def threads_kept() -> AbstractContextManager[None]:
