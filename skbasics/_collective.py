@@ -18,7 +18,7 @@ from torch import Tensor
 _BROKEN: MutableMapping[Any, str] = WeakKeyDictionary()
 """By what the ranks of process groups may have fallen out of step."""
 
-PATIENCE = timedelta(seconds=1)
+WAIT = timedelta(seconds=1)
 """How long a rank waits for a message before it asks whether another has failed."""
 
 
@@ -129,7 +129,7 @@ class Group:
         """Wait for a message, unless another rank has left a word that it will not come."""
         while self._listens and not work.is_completed():
             try:
-                work.wait(PATIENCE)
+                work.wait(WAIT)
             except RuntimeError:  # not yet, or not at all, which the last wait tells
                 self._listen()
         work.wait()

@@ -77,7 +77,7 @@ class Shard:
         return self.group.sums(own if self.group.rank == 0 else torch.zeros_like(own))[0].tolist()
 
 
-def agreed(X: Any, numbers: Sequence[float]) -> Sequence[float]:
+def of_first_rank(X: Any, numbers: Sequence[float]) -> Sequence[float]:
     """Return numbers by which a fit on X decides how it goes on.
 
     Of a shard they are the first rank's: ranks round as their threads and devices do, and one that
