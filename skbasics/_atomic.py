@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable, Collection
 from typing import Any
 
+import torch
+
 from skbasics._collective import active_group
 from skbasics._sklearn import fit_context, with_callbacks
 
@@ -21,11 +23,17 @@ def atomic(method: Callable) -> Callable:
         except BaseException as error:
             restore(self, before)
             _cut_back(record, lengths)
-            if isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error):
-                raise MemoryError(str(error)) from error  # torch knows no better name for it
+            if _is_of_memory(error):
+                raise MemoryError(str(error)) from error
             raise
 
     return guarded
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether an error is torch's of memory that is short, which is named so on GPUs alone."""
+    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return on_cpu or isinstance(error, torch.OutOfMemoryError)
 
 
 def restore(target: Any, attributes: dict[str, Any]) -> None:

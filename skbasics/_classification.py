@@ -6,7 +6,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
-from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from torch import Tensor
@@ -16,7 +15,7 @@ from skbasics._atomic import training_method
 from skbasics._base import NetworkEstimator, stream_method
 from skbasics._data import Checked
 from skbasics._held_out import SCORING
-from skbasics._sklearn import StrOptions
+from skbasics._sklearn import ClassifierMixin, StrOptions
 from skbasics._training import Rows
 from skbasics.network import LINKS, BinaryCrossEntropy, CrossEntropy, Loss
 

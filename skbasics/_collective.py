@@ -6,7 +6,9 @@ Nothing here is asked for unless a fit is made inside of `skbasics.distributed.d
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,6 +17,9 @@ from torch import Tensor
 
 _BROKEN: MutableMapping[Any, str] = WeakKeyDictionary()
 """By what the ranks of process groups may have fallen out of step."""
+
+WAIT = timedelta(seconds=1)
+"""How long a rank waits for a message before it asks whether another has failed."""
 
 
 class Group:
@@ -41,6 +46,8 @@ class Group:
         self.group = dist.group.WORLD if group is None else group
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
         self.agreed: bool | None = None
+        self._listens = dist.get_backend(group) == "gloo"  # others cannot wait for a while only
+        self._fit: str | None = None
 
     @property
     def broken(self) -> str | None:
@@ -57,43 +64,57 @@ class Group:
                 f"An earlier fit by this group of processes ended on rank {self.rank} by "
                 f"{self.broken}, and the ranks may be out of step. Start the processes again."
             )
-        self.agreed = None
+        self.agreed = self._fit = None
         try:
             yield
         except Exception as error:
             self._end(error)
             raise
         except BaseException as error:
-            self._break(type(error).__name__)
+            self._leave(error)
             raise
 
     def _end(self, error: Exception) -> None:
-        """Tell the others of an error that they may not have, if they wait for word of this rank.
-
-        Once all train, those that have it wait no longer, and others do until the timeout.
-        """
+        """Tell the others of an error that they may not have."""
         if self.agreed is None and not self.broken:
             with suppress(RuntimeError):  # there is an error to tell of already
                 self.gather({"error": f"{type(error).__name__}: {error}"})
         elif self.agreed and not isinstance(error, ValueError):  # by which all ranks fail alike
-            self._break(type(error).__name__)
+            self._leave(error)
+
+    def _leave(self, error: BaseException) -> None:
+        """Leave the others in the midst of a fit, with a word in the store that they share."""
+        self._break(type(error).__name__)
+        with suppress(RuntimeError):  # the store may be gone, with the process that kept it
+            if self._fit is not None and not self._store.check([self._fit]):
+                self._store.set(self._fit, f"Rank {self.rank}: {type(error).__name__}: {error}")
+
+    @property
+    def _store(self) -> Any:
+        return dist.distributed_c10d._get_process_group_store(self.group)
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in their order."""
-        values = [None] * self.size
-        self._call(lambda: dist.all_gather_object(values, value, group=self.group))
-        return values
+        named = [("", None)] * self.size
+        mine = f"skbasics/{uuid4().hex}", value
+        if self._fit is not None:  # who has failed since does not come
+            self._call(lambda: dist.barrier(group=self.group, async_op=True))
+        self._call(lambda: dist.all_gather_object(named, mine, group=self.group))
+        self._fit = named[0][0]
+        return [each for _, each in named]
 
     def sums(self, *tensors: Tensor) -> list[Tensor]:
         """Return the sums of each tensor over the ranks, by one message."""
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        self._call(lambda: dist.all_reduce(flat, group=self.group))
+        self._call(lambda: dist.all_reduce(flat, group=self.group, async_op=True))
         parts = flat.split([tensor.numel() for tensor in tensors])
         return [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)]
 
     def _call(self, collective: Callable[[], Any]) -> None:
         try:
-            collective()
+            work = collective()
+            if work is not None:
+                self._wait(work)
         except RuntimeError as error:
             cause = str(error).partition("\n")[0]
             self._break("a message that failed")
@@ -103,6 +124,24 @@ class Group:
                 "not answer in the group's timeout. Look at the other ranks' output, and start the "
                 f"processes again. ({cause})"
             ) from error
+
+    def _wait(self, work: Any) -> None:
+        """Wait for a message, unless another rank has left a word that it will not come."""
+        while self._listens and not work.is_completed():
+            try:
+                work.wait(WAIT)
+            except RuntimeError:  # not yet, or not at all, which the last wait tells
+                self._listen()
+        work.wait()
+
+    def _listen(self) -> None:
+        """Raise if another rank has left a word."""
+        word = ""
+        with suppress(RuntimeError):
+            if self._fit is not None and self._store.check([self._fit]):
+                word = self._store.get(self._fit).decode()
+        if word:
+            raise RuntimeError(word)
 
 
 _GROUP: ContextVar[Group | None] = ContextVar("group", default=None)

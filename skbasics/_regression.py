@@ -3,7 +3,6 @@
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from skbasics._atomic import training_method
 from skbasics._base import NetworkEstimator, stream_method
 from skbasics._data import numeric_targets
 from skbasics._held_out import SCORING
-from skbasics._sklearn import StrOptions
+from skbasics._sklearn import RegressorMixin, StrOptions
 from skbasics._training import Rows
 from skbasics.network import (
     LINKS,

@@ -15,6 +15,7 @@ from torch import Tensor
 from skbasics._arrays import as_tensor
 from skbasics._data import Sample
 from skbasics._fitted import Structure
+from skbasics._shards import of_first_rank
 from skbasics._stopping import Stopping, Validation
 from skbasics._training import Patience
 from skbasics.network import Loss, Network
@@ -236,7 +237,7 @@ class Replica:
     def _validate(self, epoch: Epoch) -> tuple[float, float]:
         if self.validation is None:
             return math.nan, math.nan
-        loss, score = self.validation.measure(epoch.parameters)
+        loss, score = of_first_rank(self.sample.X, self.validation.measure(epoch.parameters))
         if math.isnan(score) and self.stopping.by_score:
             raise ValueError(
                 f"{self.name}: the validation score was nan in epoch {self.n_iter}, so early "

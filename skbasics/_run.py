@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from skbasics._arrays import column
 from skbasics._replica import Epoch, Replica, Sample
-from skbasics._shards import Shard
+from skbasics._shards import Shard, of_first_rank
 from skbasics._training import Batches, Rows, ShardedBatches, epochs
 from skbasics.network import Network
 from skbasics.optim import LBFGS, Stepwise
@@ -88,7 +88,7 @@ class Run:
         while not ended:
             self._begin_epoch()
             self._clock = time.perf_counter()
-            losses = next(trained)
+            losses = of_first_rank(self.batches.rows.X, next(trained))
             self._recorded = self.objective.recorded()
             ended = self._end_epoch(losses)
         self._go_on_without(ended)

@@ -1,7 +1,9 @@
 """Rows that lie on several ranks, and what each sees of a batch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,6 +70,20 @@ class Shard:
         whole = values.new_zeros(self.n_rows, *values.shape[1:])
         whole[torch.from_numpy(self.places).to(values.device)] = values
         return self.group.sums(whole)[0]
+
+    def first(self, numbers: Sequence[float]) -> list[float]:
+        """Return the numbers that the first rank has."""
+        own = torch.tensor(numbers, dtype=torch.float64, device=self.rows.device)
+        return self.group.sums(own if self.group.rank == 0 else torch.zeros_like(own))[0].tolist()
+
+
+def of_first_rank(X: Any, numbers: Sequence[float]) -> Sequence[float]:
+    """Return numbers by which a fit on X decides how it goes on.
+
+    Of a shard they are the first rank's: ranks round as their threads and devices do, and one that
+    stopped by its own would leave the others behind.
+    """
+    return X.first(numbers) if isinstance(X, Shard) else numbers
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ What scikit-learn may rename between releases is imported here and nowhere else,
 rename costs one line.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn import base
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition._pca import _infer_dimension as infer_dimension
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -70,19 +73,45 @@ def check_array(array: Any, input_name: str = "X", **options: Any) -> Any:
 
 
 def plain(name: str, array: Any) -> Any:
-    """Return an array without a gradient, if it hides nothing behind a mask.
+    """Return an array without a gradient, if neither it nor a row of it hides what is masked.
 
     Raises
     ------
     ValueError
         If a masked array hides entries.
     """
-    if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
+    in_parts = isinstance(array, (list, tuple))
+    parts = [each for each in (array if in_parts else (array,)) if np.ma.isMaskedArray(each)]
+    if n_hidden := sum(map(np.ma.count_masked, parts)):
+        held = "holds masked arrays" if in_parts else "is a masked array"
+        filled = f"np.ma.stack({name})" if in_parts else name
         raise ValueError(
-            f"{name} is a masked array with {np.ma.count_masked(array)} hidden entries, which "
-            f"would be taken for data. Leave their rows out, or fill them: {name}.filled(value)."
+            f"{name} {held} with {n_hidden} hidden entries, which would be taken for data. Leave "
+            f"their rows out, or fill them: {filled}.filled(value)."
         )
     return array.detach() if getattr(array, "requires_grad", False) is True else array
+
+
+def _unmasked(score: Callable) -> Callable:
+    """Decorate a method that scores: it would overlook masks of targets and weights."""
+
+    @functools.wraps(score)
+    def refusing(self: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
+        return score(self, X, plain("y", y), plain("sample_weight", sample_weight))
+
+    return refusing
+
+
+class ClassifierMixin(base.ClassifierMixin):
+    """scikit-learn's, but that a score refuses masks."""
+
+    score = _unmasked(base.ClassifierMixin.score)
+
+
+class RegressorMixin(base.RegressorMixin):
+    """scikit-learn's, but that a score refuses masks."""
+
+    score = _unmasked(base.RegressorMixin.score)
 
 
 def _native(array: Any) -> Any:
@@ -92,10 +121,12 @@ def _native(array: Any) -> Any:
 
 __all__ = [
     "CallbackSupportMixin",
+    "ClassifierMixin",
     "Hidden",
     "Interval",
     "Options",
     "RealNotInt",
+    "RegressorMixin",
     "StrOptions",
     "check_array",
     "check_matplotlib_support",

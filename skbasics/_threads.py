@@ -1,8 +1,9 @@
-"""Numbers of threads, lowered for a while without a trace, whoever else computes meanwhile."""
+"""Numbers of threads and filters, changed for a while without a trace, whoever else computes."""
 
 import functools
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,9 @@ _held: dict[str, tuple[int, weakref.WeakSet["_Guest"]]] = {}
 """By library: how many threads there were before, and who is inside."""
 
 _lock = threading.Lock()
+
+_one_at_a_time = threading.Lock()
+"""Of those who change for a while what belongs to the process and is put back in order alone."""
 
 
 class _Guest:
@@ -34,8 +38,8 @@ def in_forked_processes(function: Callable[[], None]) -> Callable[[], None]:
 
 @in_forked_processes
 def _begin_alone() -> None:
-    global _lock
-    _lock = threading.Lock()
+    global _lock, _one_at_a_time
+    _lock, _one_at_a_time = threading.Lock(), threading.Lock()
     for _, inside in _held.values():
         for guest in list(inside):
             if guest.thread != threading.get_ident():
@@ -69,12 +73,39 @@ def one_torch_thread() -> AbstractContextManager[None]:
     return _between(functools.partial(_set, chosen, [1] * len(chosen)), _back_to_now(chosen))
 
 
-def torch_threads_kept() -> AbstractContextManager[None]:
-    """Keep torch's number of threads in this thread from what starts inside.
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silence warnings, in one thread at a time: filters belong to the process.
 
-    numba gives OpenMP all cores when it first computes in parallel, and torch with it.
+    Of two that overlap the last to leave would put back the silence of the other.
     """
-    return _between(_nothing, _back_to_now(_openmp()))
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def threads_kept() -> AbstractContextManager[None]:
+    """Keep the numbers of threads of torch and numba in this thread from what uses numba inside.
+
+    numba gives OpenMP all cores when it first computes in parallel, and torch with it. Those who
+    lower numba's own number do not restore it where they fail.
+    """
+    return _between(_nothing, _back_to_now([*_openmp(), _Numba()]))
+
+
+class _Numba:
+    """numba, with the methods that threadpoolctl gives to a library."""
+
+    @property
+    def num_threads(self) -> int:
+        import numba
+
+        return numba.get_num_threads()
+
+    def set_num_threads(self, number: int) -> None:
+        import numba
+
+        numba.set_num_threads(number)
 
 
 def _openmp() -> list[Any]:

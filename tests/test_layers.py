@@ -13,12 +13,12 @@ import skbasics
 ROOT = Path(skbasics.__file__).parent
 LEVELS = [
     ["_sklearn", "_fingerprint", "_versioned"],
-    ["_adoption", "_collective", "_documented", "_threads"],
+    ["_adoption", "_collective", "_threads"],
     [
         *("_values", "_arrays", "_averages", "_derivatives", "_atomic", "_gaussian"),
         *("_inner", "_axes", "_tables"),
     ],
-    ["_moments", "_merging", "_shards"],
+    ["_moments", "_merging", "_shards", "_documented"],
     ["network", "_training"],
     ["_data", "_stopping"],
     ["optim", "_agreement"],

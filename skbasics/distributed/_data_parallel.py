@@ -32,7 +32,8 @@ def data_parallel(group: Any = None) -> Iterator[None]:
     ------
     RuntimeError
         If `torch.distributed` is not initialised, or, out of a fit, if a message between the ranks
-        fails: another has ended, has failed, or did not answer in the group's timeout.
+        fails: another has ended, has failed, or did not answer in the group's timeout. Of a failure
+        gloo's ranks are told in seconds.
     ValueError
         If this process is not in the group, and out of a fit, if the data of a rank are refused or
         the ranks do not agree.

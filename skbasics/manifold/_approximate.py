@@ -1,6 +1,5 @@
 """Nearest neighbours of many rows among themselves, by descent over neighbours' neighbours."""
 
-import warnings
 from importlib.util import find_spec
 from typing import Any
 
@@ -9,7 +8,7 @@ import scipy.sparse as sp
 import torch
 
 from skbasics._arrays import as_numpy
-from skbasics._threads import numba_threads, torch_threads_kept
+from skbasics._threads import numba_threads, threads_kept, without_warnings
 from skbasics.manifold._fuzzy import membership_graph, union
 from skbasics.manifold._metrics import Measure
 from skbasics.manifold._neighbors import Neighbors, in_order, nearest
@@ -71,8 +70,7 @@ def _descended(
         X = X - X.mean(0)  # it computes in float32, and far from zero nothing is left of that
     name, keywords = measure.indexed_as
     n = X.shape[0]
-    with torch_threads_kept(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what it did not find is found here
+    with threads_kept(), without_warnings():  # what it did not find is found here
         index, distance = NNDescent(
             as_numpy(X).astype(np.float32),
             metric=name,

@@ -1,7 +1,5 @@
 """Two ways from rows to places: torch here, and umap-learn."""
 
-import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import SEED_BOUND, as_numpy
-from skbasics._threads import in_forked_processes, numba_threads, torch_threads_kept
+from skbasics._threads import numba_threads, threads_kept, without_warnings
 from skbasics.manifold._approximate import graph_of, neighbors_among
 from skbasics.manifold._extra import umap_module
 from skbasics.manifold._forces import Forces
@@ -22,16 +20,6 @@ from skbasics.manifold._metrics import Given, Measure
 from skbasics.manifold._neighbors import Neighbors, nearest
 from skbasics.manifold._start import starting_places
 from skbasics.manifold._target import by_class, by_target
-
-_one_at_a_time = threading.Lock()
-"""For umap-learn, which uses what belongs to the process."""
-
-
-@in_forked_processes
-def _renew() -> None:
-    global _one_at_a_time
-    _one_at_a_time = threading.Lock()
-
 
 THEIRS = {"cityblock": "manhattan"}
 """Distances that umap-learn has by another name."""
@@ -201,11 +189,11 @@ def by_umap(task: Task) -> Layout:
     )
     X = as_numpy(task.X)
     y = None if task.y is None else task.y[:, 0] if task.y.shape[1] == 1 else task.y
-    with _one_at_a_time, warnings.catch_warnings(), _OwnGlobalState(task.random_state):
-        # It warns of parts of the graph that are told of here by `disconnected_`, and of itself.
-        warnings.simplefilter("ignore")
+    # It warns of parts of the graph that are told of here by `disconnected_`, and of itself; and as
+    # one thread at a time is without warnings, one at a time has the global generator.
+    with without_warnings(), _OwnGlobalState(task.random_state):
         try:
-            with torch_threads_kept():
+            with threads_kept():
                 model.fit(X, y)
         except (TypeError, ValueError) as error:
             raise ValueError(

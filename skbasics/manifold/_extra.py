@@ -1,9 +1,11 @@
 """umap-learn, where it is installed: imported when something is asked of it, and not before."""
 
 import importlib
-import warnings
+import sys
 from importlib.util import find_spec
 from types import ModuleType
+
+from skbasics._threads import without_warnings
 
 
 def has_umap() -> bool:
@@ -31,7 +33,8 @@ def umap_module(name: str, what: str) -> ModuleType:
             f"{what} needs umap-learn, which is not installed. Run: pip install 'skbasics[umap]'. "
             "engine='torch' needs nothing but this package."
         )
-    with warnings.catch_warnings():
-        # It tells of the TensorFlow that it would need for what is not used here.
-        warnings.simplefilter("ignore")
-        return importlib.import_module(f"umap.{name}")
+    name = f"umap.{name}"
+    if name in sys.modules:
+        return importlib.import_module(name)
+    with without_warnings():  # it tells of the TensorFlow that it would need for what is not used
+        return importlib.import_module(name)

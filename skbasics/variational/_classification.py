@@ -6,7 +6,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from skbasics._arrays import as_numpy, as_tensor
 from skbasics._atomic import training_method
 from skbasics._classification import classes_of_stream
 from skbasics._data import Checked
+from skbasics._sklearn import ClassifierMixin
 from skbasics.network import BinaryCrossEntropy, CrossEntropy, Loss
 from skbasics.variational._estimator import VariationalEstimator, stream_method
 from skbasics.variational._logistic import (

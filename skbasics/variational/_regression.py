@@ -6,14 +6,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import RegressorMixin
 from torch import Tensor
 
 from skbasics._arrays import as_tensor
 from skbasics._atomic import training_method
 from skbasics._data import Checked, numeric_targets
 from skbasics._moments import Moments, add_rows, first_values, no_moments
-from skbasics._sklearn import StrOptions
+from skbasics._sklearn import RegressorMixin, StrOptions
 from skbasics.network import Loss, SquaredError
 from skbasics.variational._conjugate import LinearPosterior, Statistics, linear_posterior
 from skbasics.variational._estimator import POSITIVE, VariationalEstimator, stream_method

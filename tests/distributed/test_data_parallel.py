@@ -50,7 +50,7 @@ from skbasics._agreement import Term, check_agreed
 from skbasics.distributed import data_parallel
 from skbasics.network._layer import N_BUFFERS, Buffers
 from tests.distributed.cases import CASES
-from tests.distributed.worker import REGRESSOR, ROWS, TARGET, failing
+from tests.distributed.worker import DECISIVE, PLACES, REGRESSOR, ROWS, TARGET, failing
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 300
@@ -82,12 +82,20 @@ def launch(folder):
     code = "a launch that did not end"
     try:
         with (folder / "log").open("w") as log:
-            command = [*torchrun, *worker]
-            streams = {"stdout": log, "stderr": log}
-            code = subprocess.run(command, env=environment, timeout=DEADLINE, **streams).returncode
+            code = exit_code([*torchrun, *worker], env=environment, stdout=log, stderr=log)
     finally:
         (folder / "done.part").write_text(str(code))
         (folder / "done.part").rename(folder / "done")
+
+
+def exit_code(command, **options):
+    """Return how a command ended; if it does not, end it so that it ends its children."""
+    process = subprocess.Popen(command, **options)
+    try:
+        return process.wait(DEADLINE)
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def wait_for(path):
@@ -145,6 +153,14 @@ def test_the_first_rank_seeds_all(ranks):
         assert len(thetas) == 1
     alone = clone(REGRESSOR).set_params(random_state=np.random.RandomState(0)).fit(ROWS, TARGET)
     assert_same_fit(ranks[2]["seeds"]["generators"], alone)
+
+
+@in_ranks
+@pytest.mark.parametrize("name", [name for _, name in DECISIVE])
+def test_ranks_stop_together_however_they_round(name, ranks):
+    alone = clone(ranks[0]["rounding"][name]).fit(ROWS, TARGET)
+    for rank in ranks:
+        assert_same_fit(rank["rounding"][name], alone)
 
 
 DISAGREEMENTS = {
@@ -263,20 +279,31 @@ AFTERWARDS = "An earlier fit by this group of processes ended on rank {} by {}, 
 
 
 @in_ranks
-def test_ranks_that_are_left_alone_by_a_failure_end_within_the_timeout(ranks):
+@pytest.mark.parametrize("place", PLACES)
+def test_ranks_that_are_left_alone_by_a_failure_are_told_long_before_the_timeout(place, ranks):
     for rank, found in enumerate(ranks):
-        (kind, message, seconds), *again, untouched = found["midst"]
+        (kind, message, seconds), *again, untouched = found["midst"][place]
         reason = "MemoryError" if rank == 1 else "a message that failed"
         if rank == 1:
             assert (kind, message) == ("MemoryError", "no memory is left")
         else:
             assert kind == "RuntimeError"
             assert message.startswith(LOST.format(rank))
+            assert message.endswith("(Rank 1: MemoryError: no memory is left)")
         assert seconds < 20
         for kind, message, _ in again:
             assert kind == "RuntimeError"
             assert message.startswith(AFTERWARDS.format(rank, reason))
         assert untouched
+
+
+@in_ranks
+def test_ranks_whose_fellow_does_not_answer_end_within_the_timeout(ranks):
+    for rank, found in enumerate(ranks):
+        kind, message, seconds = found["sleep"]
+        assert kind == "RuntimeError"
+        assert message.startswith(LOST.format(rank))
+        assert seconds < 20
 
 
 @in_ranks

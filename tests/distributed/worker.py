@@ -1,6 +1,7 @@
 """What each of three processes does under torchrun; the tests look at what they write."""
 
 import copy
+import itertools
 import os
 import pickle
 import re
@@ -8,7 +9,9 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -18,6 +21,7 @@ import torch.distributed as dist
 from sklearn.base import clone
 
 from skbasics import PCA, SGD, Adam, ConvNetRegressor, MLPClassifier, MLPRegressor
+from skbasics._averages import Averages
 from skbasics.distributed import data_parallel
 from tests.distributed.cases import CASES, HALVES
 
@@ -47,6 +51,31 @@ def fit_seeds(rank):
             name: clone(REGRESSOR).set_params(random_state=seed).fit(ROWS[mine], TARGET[mine])
             for name, seed in seeds.items()
         }
+
+
+DECISIVE = ((Averages, "values"), (MLPRegressor, "_default_score"))
+
+
+def another(result, rank):
+    """Return a function as it is on the first rank; on others its results fall, call by call."""
+    calls = itertools.count()
+
+    def other(*args):
+        return np.subtract(result(*args), 1e3 * rank * next(calls)).tolist()
+
+    return other
+
+
+def fit_rounding(rank, ranks):
+    """Fit where each rank rounds losses or scores in a way of its own, and widely."""
+    group = dist.new_group(ranks, timeout=timedelta(seconds=10))
+    fitted, hasty = {}, clone(REGRESSOR).set_params(max_iter=6, n_iter_no_change=1)
+    for owner, name in DECISIVE:
+        model = clone(hasty).set_params(early_stopping=owner is MLPRegressor)
+        other = another(getattr(owner, name), rank)
+        with data_parallel(group), patch.object(owner, name, other):
+            fitted[name] = model.fit(ROWS[10 * rank : 10 * rank + 10], TARGET[10 * rank :][:10])
+    return fitted
 
 
 def with_names(X):
@@ -165,15 +194,32 @@ def run_out_of_memory():
     raise MemoryError("no memory is left")
 
 
-def fail_in_the_midst(rank, ranks):
-    """Let rank 1 fail alone in its fifth step, and try again in the same context and a new one."""
-    group = dist.new_group(ranks, timeout=timedelta(seconds=3))
-    model = clone(REGRESSOR)
-    with data_parallel(group), failing(5 if rank == 1 else -1, run_out_of_memory):
-        outcomes = [outcome(lambda: model.fit(ROWS, TARGET)) for _ in range(2)]
+def failing_before_validation(fail):
+    """Return a patch by which fits fail when the ranks have agreed, and before they do so again."""
+    return patch.object(MLPRegressor, "_start", lambda *_: fail())
+
+
+def fail_in_the_midst(rank, ranks, place):
+    """Let rank 1 fail alone, and try again in the same context and a new one."""
+    group = dist.new_group(ranks, timeout=timedelta(minutes=30))
+    model, fault = clone(REGRESSOR), PLACES[place](run_out_of_memory)
+    given = {"X": ROWS, "y": TARGET, "X_val": ROWS[:5], "y_val": TARGET[:5]}
+    with data_parallel(group), fault if rank == 1 else nullcontext():
+        outcomes = [outcome(lambda: model.fit(**given)) for _ in range(2)]
     with data_parallel(group):
-        outcomes.append(outcome(lambda: model.fit(ROWS, TARGET)))
+        outcomes.append(outcome(lambda: model.fit(**given)))
     return *outcomes, vars(model) == vars(clone(model))
+
+
+def sleep_in_the_midst(rank, ranks):
+    """Let rank 1 sleep for longer than the others wait."""
+    group = dist.new_group(ranks, timeout=timedelta(seconds=3))
+    asleep = failing(5 if rank == 1 else -1, lambda: time.sleep(6))
+    with data_parallel(group), asleep:
+        return outcome(lambda: clone(REGRESSOR).fit(ROWS, TARGET))
+
+
+PLACES = {"a step": partial(failing, 5), "before validation": failing_before_validation}
 
 
 def main(folder):
@@ -182,11 +228,13 @@ def main(folder):
     rank = dist.get_rank()
     pair = dist.new_group([0, 1], timeout=timedelta(seconds=30))
     found = {"cases": fit_cases(rank, pair), "seeds": fit_seeds(rank)}
+    found["rounding"] = fit_rounding(rank, [0, 1, 2])
     found["disagreements"] = fail_disagreeing(rank)
     found["outside"] = outcome(lambda: data_parallel(pair).__enter__()) if rank == 2 else None
     found["alone"] = fit_alone(rank)
     found["guide"] = run_the_guide()
-    found["midst"] = fail_in_the_midst(rank, [0, 1, 2])
+    found["midst"] = {place: fail_in_the_midst(rank, [0, 1, 2], place) for place in PLACES}
+    found["sleep"] = sleep_in_the_midst(rank, [0, 1, 2])
     save(folder, rank, found)
     with data_parallel(), failing(5 if rank == 2 else -1, lambda: os._exit(0)):
         found["death"] = outcome(lambda: clone(REGRESSOR).fit(ROWS, TARGET))

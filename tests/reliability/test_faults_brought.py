@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import re
 import threading
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from sklearn.callback import ProgressBar
 
 from skbasics import Autoencoder, MLPClassifier, MLPRegressor, VAETransformer
+from skbasics.network import Network
 from tests.reliability.injection import FaultError, Faults, caused_by, frozen, world
 from tests.reliability.specimens import CLASSIFIERS, SPECIMENS
 
@@ -235,6 +237,23 @@ def test_memory_that_is_short_changes_nothing(specimen, monkeypatch):
             allocations(at)
         assert frozen(vars(estimator)) == before
         assert world() == surroundings
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_memory_that_is_short_has_one_name_on_all_devices(error, monkeypatch):
+    def allocate(*_):
+        raise error
+
+    monkeypatch.setattr(Network, "forward", allocate)
+    with pytest.raises(MemoryError, match=re.escape(str(error))):
+        MLPRegressor((5,)).fit(np.eye(9), np.arange(9.0))
 
 
 @pytest.mark.parametrize("verbose", [0, 1])

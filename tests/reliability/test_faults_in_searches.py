@@ -1,11 +1,14 @@
 """A search, a validation, a decomposition that is interrupted has not happened."""
 
+import copy
+
 import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skbasics import (
+    PCA,
     GridSearchCV,
     MLPClassifier,
     MLPRegressor,
@@ -135,3 +138,26 @@ def test_parameters_are_set_all_or_none(error):
         with pytest.raises((TypeError, ValueError)):
             network.set_params(**changes, **wrong)
         assert frozen(vars(network)) == before
+
+
+HOLDING = {
+    "PCA": (PCA(), {"n_components": 2, "whiten": True}),
+    "a pipeline": (
+        StreamPipeline([("scale", OnlineMeanVar()), ("network", MLPRegressor(**QUICK))]),
+        {"verbose": True, "scale__ddof": 0, "network__alpha": 0.5, "network": NETWORK},
+    ),
+    "a search": (grid(NETWORK), {"cv": 3, "estimator__alpha": 0.5, "refit": False}),
+}
+
+
+@pytest.mark.parametrize(("estimator", "changes"), HOLDING.values(), ids=HOLDING)
+def test_parameters_are_set_all_or_none_in_estimators_inside_too(estimator, changes):
+    estimator = copy.deepcopy(estimator)
+    before = frozen(vars(estimator))
+    inner = next((name for name in changes if "__" in name), "").partition("__")[0]
+    for wrong in ("alhpa", f"{inner}__alhpa") if inner else ("alhpa",):
+        with pytest.raises(ValueError, match="Invalid parameter 'alhpa'"):
+            estimator.set_params(**changes, **{wrong: 1.0})
+        assert frozen(vars(estimator)) == before
+    estimator.set_params(**changes)
+    assert estimator.get_params().items() >= changes.items()

@@ -87,6 +87,34 @@ def test_a_mask_of_new_columns_is_not_overlooked():
         analysis.transform_columns(abs(MASKED))
 
 
+@pytest.mark.filterwarnings("ignore:.*does not cover the posterior", "ignore:.*max_iter")
+@pytest.mark.parametrize("of", ["y", "sample_weight"])
+@pytest.mark.parametrize(
+    "kind", [MLPClassifier, MLPRegressor, VariationalClassifier, VariationalRegressor]
+)
+def test_a_score_does_not_overlook_a_mask(kind, of):
+    fitted = kind(random_state=0)
+    given = {"X": X, "y": Y, "sample_weight": np.ones(24)}
+    fitted.fit(**given)
+    expected = fitted.score(**given)
+    given[of] = np.ma.masked_array(given[of])
+    assert fitted.score(**given) == expected
+    given[of][:2] = np.ma.masked
+    with pytest.raises(ValueError, match=f"{of} is a masked array with 2 hidden entries"):
+        fitted.score(**given)
+
+
+def test_masks_in_a_list_of_rows_are_not_overlooked():
+    rows = [np.ma.masked_array(row) for row in X]
+    np.testing.assert_array_equal(PCA().fit(rows).components_, PCA().fit(X).components_)
+    rows[3][1:3] = np.ma.masked
+    words = (
+        r"^X holds masked arrays with 2 hidden .* fill them: np\.ma\.stack\(X\)\.filled\(value\)"
+    )
+    with pytest.raises(ValueError, match=words):
+        PCA().fit(rows)
+
+
 def test_a_mask_that_hides_nothing_changes_nothing():
     plain, masked = PCA().fit(X), PCA().fit(np.ma.masked_array(X))
     np.testing.assert_array_equal(masked.components_, plain.components_)

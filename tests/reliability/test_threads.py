@@ -12,7 +12,9 @@ import warnings
 import weakref
 
 import joblib
+import numba
 import numpy as np
+import pynndescent
 import pytest
 import threadpoolctl
 import torch
@@ -31,7 +33,7 @@ from skbasics import (
     fit_blocks,
 )
 from skbasics._threads import one_blas_thread, one_torch_thread
-from skbasics.manifold import _approximate, _engines
+from skbasics.manifold import _approximate
 from tests.reliability import injection
 from tests.reliability.injection import PACKAGE, Faults
 from tests.reliability.specimens import SPECIMENS
@@ -297,6 +299,61 @@ def test_what_numba_starts_leaves_torch_its_threads(starting, estimator, two_thr
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize(
+    ("failing", "estimator"),
+    [
+        ("umap.umap_:simplicial_set_embedding", UMAP(engine="umap-learn", random_state=0)),
+        ("pynndescent.pynndescent_:nn_descent", UMAP(n_jobs=1)),
+    ],
+    ids=["umap-learn", "descent"],
+)
+def test_what_fails_leaves_numba_its_threads(failing, estimator, monkeypatch):
+    def fail(*_, **__):
+        assert numba.get_num_threads() == 1
+        raise ValueError("no places were found")
+
+    with warnings.catch_warnings(action="ignore"):
+        pkgutil.resolve_name(failing)
+    monkeypatch.setattr(failing.replace(":", "."), fail)
+    monkeypatch.setattr(_approximate, "MANY", 20)
+    before = numba.get_num_threads()
+    if before == 1:
+        pytest.skip("there is one core, and one thread of numba")
+    with pytest.raises(ValueError, match="no places were found"):
+        estimator.fit(np.random.default_rng(0).normal(size=(40, 4)))
+    assert numba.get_num_threads() == before
+
+
+def test_maps_that_overlap_leave_warnings_as_they_were(monkeypatch):
+    """The second begins while the first is silent, and ends after it, as far as it may."""
+    inside, entered = threading.Event(), threading.Event()
+
+    class Descent(pynndescent.NNDescent):
+        def __init__(self, *args, **kwargs):
+            if threading.current_thread() is first:
+                inside.set()
+                entered.wait(1)
+            else:
+                entered.set()
+                first.join(60)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(pynndescent, "NNDescent", Descent)
+    monkeypatch.setattr(_approximate, "MANY", 20)
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    before = list(warnings.filters)
+    fits = [UMAP(n_epochs=2, random_state=0).fit for _ in range(2)]
+    first, other = (threading.Thread(target=fit, args=(X,)) for fit in fits)
+    first.start()
+    assert inside.wait(60)
+    other.start()
+    for thread in (first, other):
+        thread.join(60)
+        assert not thread.is_alive()
+    assert entered.is_set()
+    assert warnings.filters == before
+
+
 def test_the_last_to_leave_restores_the_counts_though_another_thread_lowered_them(two_threads):
     inside, leave, left, done = (threading.Event() for _ in range(4))
 
@@ -376,7 +433,7 @@ def test_a_forked_process_does_not_wait_for_threads_it_has_not(two_threads):
 
 
 def locks():
-    return _threads._lock, _engines._one_at_a_time
+    return _threads._lock, _threads._one_at_a_time
 
 
 def fit_where_locks_are_free():
