@@ -147,7 +147,18 @@ def _parts(array: Any) -> tuple[Hashable, list[np.ndarray]]:
     if sp.issparse(array) and array.format in ("csr", "csc"):
         parts = [array.data, array.indices, array.indptr]
         return (type(array), array.shape, *map(_sample, parts)), parts
+    if _is_frame_of_one_dtype(array):  # whose hash would be of its layout in memory too
+        kind, parts = _parts(array.to_numpy())
+        return (type(array), token(array.columns), token(array.index), kind), parts
     return token(array), []
+
+
+def _is_frame_of_one_dtype(array: Any) -> bool:
+    """Whether something is a data frame of pandas that is one array of NumPy's."""
+    if not (hasattr(array, "iloc") and hasattr(array, "columns")):
+        return False
+    dtypes = set(array.dtypes)
+    return len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype)
 
 
 def _sample(array: np.ndarray) -> Hashable:

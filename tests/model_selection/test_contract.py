@@ -1,11 +1,10 @@
 """scikit-learn's checks on searches whose fits are made beforehand."""
 
-from unittest import SkipTest
-
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skbasics import GridSearchCV, MLPClassifier, MLPRegressor, RandomizedSearchCV
+from tests.checks import run_check
 
 ALPHAS = {"alpha": [0.1, 1.0]}
 SEARCHES = [
@@ -26,7 +25,4 @@ def yielded():
 @pytest.mark.parametrize(("search", "check"), list(yielded()))
 @pytest.mark.filterwarnings("default")
 def test_check_estimator(counted, search, check):
-    try:
-        check(search)
-    except SkipTest as skipped:
-        pytest.skip(str(skipped))
+    run_check(check, search)

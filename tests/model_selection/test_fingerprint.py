@@ -92,6 +92,7 @@ def arrays():
     yield sp.csr_array(np.where(X > 0, X, 0))
     yield sp.csc_array(np.where(X > 0, X, 0))
     yield pd.DataFrame(X, columns=["a", "b", "c"])
+    yield pd.DataFrame({"a": X[:, 0], "b": np.arange(len(X)), "c": ["x"] * len(X)})
     yield pd.Series(text)
     yield X.tolist()
     yield np.zeros((0, 3))
@@ -105,7 +106,7 @@ def changed(array):
     other = array.copy()
     values = other.data if sp.issparse(other) else other
     if isinstance(other, pd.DataFrame):
-        other.iloc[1, 1] = 0.5
+        other.iloc[1, 1] += 5
     elif isinstance(other, pd.Series):
         other.iloc[1] = "z"
     elif values.dtype.kind in "UO":
@@ -131,6 +132,15 @@ def test_arrays_are_told_apart_by_content(array):
     assert datasets.number(copied) == number
     assert datasets.number(changed(array)) is None
     assert datasets.number(changed(array), learn=True) != number
+
+
+def test_frames_are_told_apart_by_names_rows_and_dtypes():
+    datasets = Datasets()
+    frame = pd.DataFrame(X.astype(int), columns=["a", "b", "c"])
+    others = frame.astype(float), frame.rename(columns={"c": "d"}), frame.set_axis(frame.index + 1)
+    numbers = [datasets.number(each, learn=True) for each in (frame, *others)]
+    assert numbers == [0, 1, 2, 3]
+    assert datasets.number(pd.concat([frame[["a"]], frame[["b", "c"]]], axis=1)) == 0
 
 
 def test_a_large_array_is_compared_to_the_last_bit():
