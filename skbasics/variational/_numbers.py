@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from skbasics._arrays import Border, as_numpy, as_tensor
+from skbasics._sklearn import plain
 
 
 def as_tensors(*arguments: Any) -> tuple[list[Tensor], Callable[[Tensor], Any]]:
@@ -15,9 +16,17 @@ def as_tensors(*arguments: Any) -> tuple[list[Tensor], Callable[[Tensor], Any]]:
 
     float32 where every array is, else float64. Tensors keep their gradients. The way back leads
     to the namespace of the first argument that is no list and no NumPy array, or to NumPy.
+
+    Raises
+    ------
+    ValueError
+        If a masked array hides entries.
     """
     foreign = [a for a in arguments if isinstance(a, Tensor) or _is_foreign(a)]
-    arrays = [a if isinstance(a, Tensor) else np.asarray(as_numpy(a)) for a in arguments]
+    arrays = [
+        a if isinstance(a, Tensor) else np.asarray(as_numpy(plain("An argument", a)))
+        for a in arguments
+    ]
     sized = [a for a in arrays if a.ndim] or arrays
     single = all(str(a.dtype).endswith("float32") for a in sized)
     device = next((a.device for a in foreign if isinstance(a, Tensor)), None)

@@ -260,6 +260,7 @@ def test_gradients_of_discrete_divergences():
         ([np.nan, 0.5], [0.5, 0.5], "p has a negative or undefined probability"),
         ([0.5, 0.5], [0.2, 0.3, 0.5], "p has 2 outcomes and q has 3"),
         (1.0, [1.0], "p must have an axis of outcomes"),
+        (np.ma.masked_array([0.5, 0.5], [0, 1]), [0.5, 0.5], "masked array with 1 hidden"),
     ],
 )
 @pytest.mark.parametrize("divergence", [kl_divergence, jeffreys, jensen_shannon])
