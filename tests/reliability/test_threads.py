@@ -40,6 +40,7 @@ from tests.reliability.specimens import SPECIMENS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not cover the posterior")
 EACH = pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
+COMPILED = pytest.mark.xdist_group("descent")  # numba compiles it once in a process
 N_THREADS = 4
 
 
@@ -280,7 +281,7 @@ def starting_with_all_cores(function):
     return start
 
 
-@pytest.mark.xdist_group("descent")  # numba compiles it once in a process
+@COMPILED
 @pytest.mark.parametrize(
     ("starting", "estimator"),
     [
@@ -299,6 +300,7 @@ def test_what_numba_starts_leaves_torch_its_threads(starting, estimator, two_thr
     assert torch.get_num_threads() == 2
 
 
+@COMPILED
 @pytest.mark.parametrize(
     ("failing", "estimator"),
     [
@@ -324,6 +326,7 @@ def test_what_fails_leaves_numba_its_threads(failing, estimator, monkeypatch):
     assert numba.get_num_threads() == before
 
 
+@COMPILED
 def test_maps_that_overlap_leave_warnings_as_they_were(monkeypatch):
     """The second begins while the first is silent, and ends after it, as far as it may."""
     inside, entered = threading.Event(), threading.Event()
