@@ -102,9 +102,9 @@ def finite_weights(sample_weight: Any, X: Any) -> np.ndarray:
     return weights
 
 
-def unless_ones(weights: np.ndarray) -> np.ndarray | None:
+def unless_ones(weights: np.ndarray | None) -> np.ndarray | None:
     """Return weights; None if every row counts once."""
-    return None if (weights == 1).all() else weights
+    return None if weights is None or (weights == 1).all() else weights
 
 
 def select(X: Any, rows: np.ndarray) -> Any:
@@ -173,7 +173,8 @@ def are_pixels(X: Any) -> bool:
 
 def as_weights(weights: np.ndarray | None, rows: Rows) -> Tensor | None:
     """Return weights beside the rows, in a floating dtype; None if every row counts once."""
-    if weights is None or (weights == 1).all():
+    weights = unless_ones(weights)
+    if weights is None:
         return None
     dtype = floating_dtype(rows.X)
     tensor = torch.as_tensor(weights, dtype=dtype, device=rows.y.device)

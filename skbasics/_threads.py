@@ -29,15 +29,8 @@ class _Guest:
         self.thread = threading.get_ident()
 
 
-def in_forked_processes(function: Callable[[], None]) -> Callable[[], None]:
-    """Decorate what a forked process does first: it has one thread, and locks of many."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=function)
-    return function
-
-
-@in_forked_processes
 def _begin_alone() -> None:
+    """Do what a forked process does first: it has one thread, and locks of many."""
     global _lock, _one_at_a_time
     _lock, _one_at_a_time = threading.Lock(), threading.Lock()
     for _, inside in _held.values():
@@ -45,6 +38,10 @@ def _begin_alone() -> None:
             if guest.thread != threading.get_ident():
                 inside.discard(guest)
     torch.set_num_threads(1)  # it believes in threads that are not here, and would wait for them
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_alone)
 
 
 def one_blas_thread(**libraries: str) -> AbstractContextManager[None]:
@@ -116,7 +113,7 @@ def _back_to_now(libraries: list[Any]) -> Callable[[], None]:
     return functools.partial(_set, libraries, [each.num_threads for each in libraries])
 
 
-def _nothing() -> None: ...
+def _nothing(**_: bool) -> None: ...
 
 
 @contextmanager
@@ -169,13 +166,10 @@ def _give(library: Any, number: int) -> None:
     threadpoolctl from 3.8 on listens to the first thread that sets OpenBLAS's, until that is done
     with it, and to others in silence not at all.
     """
-    release = getattr(library, "clear_controlling_thread", _for_all)
+    release = getattr(library, "clear_controlling_thread", _nothing)
     release(force=True)
     library.set_num_threads(number)
     release(force=True)
-
-
-def _for_all(*, force: bool) -> None: ...
 
 
 def numba_threads(n_jobs: int | None) -> int:

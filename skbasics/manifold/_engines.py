@@ -191,10 +191,9 @@ def by_umap(task: Task) -> Layout:
     y = None if task.y is None else task.y[:, 0] if task.y.shape[1] == 1 else task.y
     # It warns of parts of the graph that are told of here by `disconnected_`, and of itself; and as
     # one thread at a time is without warnings, one at a time has the global generator.
-    with without_warnings(), _OwnGlobalState(task.random_state):
+    with without_warnings(), threads_kept(), _OwnGlobalState(task.random_state):
         try:
-            with threads_kept():
-                model.fit(X, y)
+            model.fit(X, y)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"umap-learn could not lay out {X.shape[0]} distinct rows with these parameters: "

@@ -269,6 +269,12 @@ def test_who_could_not_leave_does_not_undo_what_others_have_set_since():
     assert not _threads._held
 
 
+def resolved(name):
+    """Return what has a name; umap-learn warns as it is imported."""
+    with warnings.catch_warnings(action="ignore"):
+        return pkgutil.resolve_name(name)
+
+
 def starting_with_all_cores(function):
     """Return a function that sets OpenMP's number of threads, as numba does when it starts."""
 
@@ -292,8 +298,7 @@ def starting_with_all_cores(function):
 )
 def test_what_numba_starts_leaves_torch_its_threads(starting, estimator, two_threads, monkeypatch):
     where, name = starting.rsplit(".", 1)
-    with warnings.catch_warnings(action="ignore"):
-        owner = pkgutil.resolve_name(where)
+    owner = resolved(where)
     monkeypatch.setattr(owner, name, starting_with_all_cores(getattr(owner, name)))
     monkeypatch.setattr(_approximate, "MANY", 20)
     estimator.fit(np.random.default_rng(0).normal(size=(40, 4)))
@@ -314,9 +319,8 @@ def test_what_fails_leaves_numba_its_threads(failing, estimator, monkeypatch):
         assert numba.get_num_threads() == 1
         raise ValueError("no places were found")
 
-    with warnings.catch_warnings(action="ignore"):
-        pkgutil.resolve_name(failing)
-    monkeypatch.setattr(failing.replace(":", "."), fail)
+    where, name = failing.split(":")
+    monkeypatch.setattr(resolved(where), name, fail)
     monkeypatch.setattr(_approximate, "MANY", 20)
     before = numba.get_num_threads()
     if before == 1:
